@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::{DataTrackFrame, RpcError, RpcRequestId, StreamOptions, SubscriptionChange, TrackOptions};
+use crate::{
+    DataTrackFrame, E2eeKey, RpcError, RpcRequestId, StreamOptions, SubscriptionChange, TrackOptions,
+};
 
 /// Identifies a command and its result. Chosen by the driver and returned by the machine.
 pub type CommandId = u64;
@@ -129,6 +131,27 @@ pub enum RoomCommand {
     ResetSubscriptions {
         /// By commands with smaller ids than this.
         before: CommandId,
+    },
+    /// Set a key of end-to-end encryption. Done at once.
+    SetE2eeKey {
+        /// The identity of another participant, whose own key it is. `None`: the key with which we encrypt,
+        /// and with a shared key that of everybody.
+        participant: Option<String>,
+        /// Its index, which counts modulo 16.
+        index: u8,
+        /// The key.
+        key: E2eeKey,
+    },
+    /// Encrypt with the key of this index from now on. Done at once.
+    UseE2eeKey {
+        /// Its index.
+        index: u8,
+    },
+    /// Encrypt with the key that follows the one of this index, which others find by themselves. Done at
+    /// once.
+    RatchetE2eeKey {
+        /// Its index.
+        index: u8,
     },
     /// Replace our own metadata. An empty text changes nothing: the protocol cannot clear it.
     SetMetadata(String),

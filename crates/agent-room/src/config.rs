@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent_proto::Secret;
 
-use crate::{DataTrackLimits, RpcLimits, StreamLimits, TrackKind};
+use crate::{DataTrackLimits, E2eeOptions, RpcLimits, StreamLimits, TrackKind};
 
 /// Which tracks of others are subscribed to automatically. Others are when they are read, or by hand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -119,6 +119,8 @@ pub struct Config {
     pub created_at_ms: i64,
     /// Version of the SDK, sent to the server.
     pub sdk_version: String,
+    /// End-to-end encryption of what we send, and the keys of what we receive. Default: none.
+    pub e2ee: Option<E2eeOptions>,
     /// Limits.
     pub limits: Limits,
 }
@@ -139,6 +141,7 @@ impl Config {
             seed: 0,
             created_at_ms: 0,
             sdk_version: env!("CARGO_PKG_VERSION").to_owned(),
+            e2ee: None,
             limits: Limits::default(),
         }
     }

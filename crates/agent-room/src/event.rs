@@ -9,7 +9,7 @@ use bytes::Bytes;
 use agent_proto::Secret;
 
 use crate::{
-    ChatMessage, ConnectionQuality, DataTrack, DisconnectReason, Participant, RoomInfo, Speaker,
+    ChatMessage, ConnectionQuality, DataTrack, DisconnectReason, E2eeState, Participant, RoomInfo, Speaker,
     SubscriptionFailure, Track, Transcription,
 };
 
@@ -262,6 +262,15 @@ pub enum RoomEvent {
         sender: String,
         /// Maximum number of missing messages, including messages for other recipients only.
         up_to: u32,
+    },
+    /// What a participant encrypts can be read from now on, or no longer; or what we encrypt ourselves.
+    E2eeStateChanged {
+        /// The participant's identity.
+        identity: String,
+        /// The track's sid. `None`: its data.
+        track_sid: Option<String>,
+        /// The current state.
+        state: E2eeState,
     },
     /// A new session turns out to be in a new room of the same name, as in [`Reconnected::room_changed`]: the
     /// server sent the room's sid later.

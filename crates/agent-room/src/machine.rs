@@ -1,6 +1,7 @@
 //! The room machine: connects signalling, data and the media connection.
 
 mod data_tracks;
+mod e2ee;
 mod local_tracks;
 mod rpc;
 mod streams;
@@ -17,6 +18,7 @@ use agent_proto::{Time, recording};
 use crate::connection::{MediaConnection, TransportEvent};
 use crate::data::{Channel, DataInbox, DataOutbox, PacketOwner, Received};
 use crate::data_tracks::DataTracks;
+use crate::e2ee::E2ee;
 use crate::held::HeldEvents;
 use crate::local_tracks::LocalTracks;
 use crate::rpc::Rpc;
@@ -44,6 +46,7 @@ pub(crate) struct Machine<M: MediaConnection> {
     data_tracks: DataTracks,
     local_tracks: LocalTracks,
     video: VideoReceiver,
+    e2ee: E2ee,
     /// The open streams of requests and responses.
     rpc_streams: BTreeSet<IncomingStream>,
     /// Events that wait for the one that must precede them.
@@ -69,6 +72,7 @@ impl<M: MediaConnection> Machine<M> {
             data_tracks: DataTracks::new(config.limits.data_tracks.clone(), config.request_timeout),
             local_tracks: LocalTracks::new(config.limits.local_tracks, config.track_timeout, config.seed),
             video: VideoReceiver::default(),
+            e2ee: E2ee::new(config.e2ee.as_ref()),
             rpc_streams: BTreeSet::new(),
             held: None,
             reported: Reported::default(),
@@ -176,6 +180,18 @@ impl<M: MediaConnection> Machine<M> {
             }
             RoomCommand::RequestKeyFrame { track_sid } => self.request_key_frame(id, &track_sid),
             RoomCommand::ResetSubscriptions { before } => self.signal.reset_subscriptions(id, before),
+            RoomCommand::SetE2eeKey { participant, index, key } => {
+                let result = self.e2ee.set_key(participant.as_deref(), index, key);
+                self.done(id, result);
+            }
+            RoomCommand::UseE2eeKey { index } => {
+                let result = self.e2ee.use_key(index);
+                self.done(id, result);
+            }
+            RoomCommand::RatchetE2eeKey { index } => {
+                let result = self.e2ee.ratchet(index);
+                self.done(id, result);
+            }
             RoomCommand::SetMetadata(metadata) => {
                 self.signal.change(id, OwnChange { metadata, ..OwnChange::default() }, now);
             }
@@ -190,7 +206,9 @@ impl<M: MediaConnection> Machine<M> {
     }
 
     fn publish(&mut self, id: CommandId, message: Publish) {
-        let queued = self.may_publish().and_then(|()| self.outbox.push(id, message, &self.config.limits));
+        let queued = self.may_publish().and_then(|()| {
+            self.outbox.push(id, message, &self.config.limits, |value| self.e2ee.seal_value(value))
+        });
         if let Err(error) = queued {
             self.done(id, Err(error));
         }
@@ -312,6 +330,7 @@ impl<M: MediaConnection> Machine<M> {
                 || self.report_data_tracks()
                 || self.report_local_tracks(now)
                 || self.report_video(now)
+                || self.report_e2ee(now)
             {
                 continue;
             }
@@ -358,7 +377,14 @@ impl<M: MediaConnection> Machine<M> {
             if !self.outbox.has_room_for_streams() {
                 break;
             }
-            let Some(packet) = self.outgoing.next_packet() else { break };
+            let Some(mut packet) = self.outgoing.next_packet() else { break };
+            match self.e2ee.seal_value(packet.value) {
+                Ok(value) => packet.value = value,
+                Err(error) => {
+                    completed.extend(self.outgoing.refused(packet.stream, &error));
+                    continue;
+                }
+            }
             self.outbox.push_stream(packet);
         }
         if sent {
@@ -398,34 +424,37 @@ impl<M: MediaConnection> Machine<M> {
             // A frame of an abandoned session.
             TransportEvent::Frame { .. } | TransportEvent::VideoPacket { .. }
                 if !self.signal.is_in_room() => {}
-            TransportEvent::Frame { track, frame } => {
-                self.outputs.push_back(Output::Frame { track, frame: frame.into() });
-            }
+            TransportEvent::Frame { track, frame } => self.frame_received(track, frame.into()),
             TransportEvent::VideoPacket { track, packet } => self.video.handle_packet(&track, packet, now),
             TransportEvent::Data { .. } if !self.signal.is_in_room() => {}
             TransportEvent::Data { channel: Channel::DataTrack, bytes } => self.data_track_packet(&bytes),
-            TransportEvent::Data { channel, bytes } => match self.inbox.receive(channel, &bytes) {
-                Received::Message { message, missed } => {
-                    if let Some(sender) = &message.sender {
-                        self.missed(sender, missed, now);
+            TransportEvent::Data { channel, bytes } => {
+                match self
+                    .inbox
+                    .receive(channel, &bytes, |sender, packet| self.e2ee.open_packet(sender, &packet))
+                {
+                    Received::Message { message, missed } => {
+                        if let Some(sender) = &message.sender {
+                            self.missed(sender, missed, now);
+                        }
+                        self.event(RoomEvent::DataReceived(message), now);
                     }
-                    self.event(RoomEvent::DataReceived(message), now);
+                    Received::Stream { sender, packet, missed } => {
+                        self.stream_packet(sender, packet, missed, now);
+                    }
+                    Received::Rpc { sender, value, missed } => {
+                        self.missed(&sender, missed, now);
+                        self.rpc.packet(&sender, *value, now);
+                        self.report_rpc(now);
+                    }
+                    Received::Event { sender, event, missed } => {
+                        self.missed(&sender, missed, now);
+                        self.event(event, now);
+                    }
+                    Received::Nothing => {}
+                    Received::Garbage => self.signal.violation(),
                 }
-                Received::Stream { sender, packet, missed } => {
-                    self.stream_packet(sender, packet, missed, now);
-                }
-                Received::Rpc { sender, value, missed } => {
-                    self.missed(&sender, missed, now);
-                    self.rpc.packet(&sender, *value, now);
-                    self.report_rpc(now);
-                }
-                Received::Event { sender, event, missed } => {
-                    self.missed(&sender, missed, now);
-                    self.event(event, now);
-                }
-                Received::Nothing => {}
-                Received::Garbage => self.signal.violation(),
-            },
+            }
             TransportEvent::WantsRoute { remote } => self.outputs.push_back(Output::FindRoute { remote }),
             TransportEvent::Candidate { text } => self.signal.own_candidate(&text),
             TransportEvent::WantsTcp { remote } => self.outputs.push_back(Output::ConnectTcp { remote }),
@@ -544,6 +573,7 @@ impl<M: MediaConnection> Machine<M> {
     }
 
     fn notify(&mut self, event: RoomEvent, now: Time) {
+        self.e2ee.follow(&event);
         self.follow_data_tracks(&event);
         self.follow_local_tracks(&event, now);
         if let RoomEvent::ParticipantLeft { participant, .. } = &event {

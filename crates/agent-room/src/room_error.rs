@@ -2,7 +2,7 @@
 
 use agent_proto::text::name;
 
-use crate::{MAX_DATA_FRAME_LEN, VideoCodec};
+use crate::{E2eeError, MAX_DATA_FRAME_LEN, VideoCodec};
 
 /// Maximum payload of one data message, in bytes.
 ///
@@ -48,6 +48,9 @@ pub enum RoomError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// It could not be encrypted.
+    #[error("end-to-end encryption: {0}")]
+    E2ee(E2eeError),
     /// No telephone key.
     #[error("{digit:?} is no DTMF digit: the digits are 0-9, *, # and A-D")]
     InvalidDtmf {

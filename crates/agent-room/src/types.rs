@@ -181,6 +181,8 @@ pub struct Track {
     pub width: u32,
     /// Height in pixels; 0 for audio.
     pub height: u32,
+    /// Whether its publisher encrypts its frames end to end: without the key they are dropped.
+    pub encrypted: bool,
 }
 
 impl Track {
@@ -202,6 +204,7 @@ impl From<proto::TrackInfo> for Track {
             mime_type: track.mime_type,
             width: track.width,
             height: track.height,
+            encrypted: track.encryption != proto::encryption::Type::None as i32,
         }
     }
 }

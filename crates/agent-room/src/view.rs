@@ -226,6 +226,7 @@ impl View {
             | RoomEvent::ChatMessageReceived(_)
             | RoomEvent::TranscriptionReceived(_)
             | RoomEvent::DataMissed { .. }
+            | RoomEvent::E2eeStateChanged { .. }
             | RoomEvent::Reconnecting { .. }
             | RoomEvent::TokenRefreshed { .. }
             | RoomEvent::Lagged { .. } => ViewChange::None,

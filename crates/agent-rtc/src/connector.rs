@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use agent_net::Secret;
 use agent_proto::BoxFuture;
-use agent_room::AutoSubscribe;
+use agent_room::{AutoSubscribe, E2eeOptions};
 
 use super::handle::Room;
 use super::join_error::JoinError;
@@ -28,6 +28,8 @@ pub struct JoinRequest {
     pub token: Secret,
     /// Which tracks of others the server sends us. Default: all.
     pub auto_subscribe: AutoSubscribe,
+    /// End-to-end encryption of what we send, and the keys of what we receive. Default: none.
+    pub e2ee: Option<E2eeOptions>,
     /// Timeout until data can be sent in both directions. Default: 10 s.
     pub timeout: Duration,
     /// How long to try to re-establish a lost connection before the room ends. Default: 60 s.
@@ -48,6 +50,7 @@ impl JoinRequest {
             url: url.into(),
             token: token.into(),
             auto_subscribe: AutoSubscribe::default(),
+            e2ee: None,
             timeout: Duration::from_secs(10),
             reconnect_timeout: Duration::from_secs(60),
             reconnect_when: None,

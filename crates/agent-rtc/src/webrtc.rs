@@ -155,6 +155,7 @@ impl Driver {
         };
         let mut config = Config::new(&request.url, request.token.expose());
         config.auto_subscribe = request.auto_subscribe;
+        config.e2ee.clone_from(&request.e2ee);
         config.join_timeout = request.timeout;
         config.reconnect_timeout = request.reconnect_timeout;
         config.seed = RandomState::new().build_hasher().finish();

@@ -342,7 +342,7 @@ pub struct DataPacket {
     /// the sender, filled in by the server
     #[prost(string, tag = "17")]
     pub participant_sid: ::prost::alloc::string::String,
-    #[prost(oneof = "data_packet::Value", tags = "2, 3, 6, 7, 9, 10, 11, 12, 13, 14, 15")]
+    #[prost(oneof = "data_packet::Value", tags = "2, 3, 6, 7, 9, 10, 11, 12, 13, 14, 15, 18")]
     pub value: ::core::option::Option<data_packet::Value>,
 }
 /// Nested message and enum types in `DataPacket`.
@@ -396,6 +396,47 @@ pub mod data_packet {
         #[prost(message, tag = "14")]
         StreamChunk(super::data_stream::Chunk),
         #[prost(message, tag = "15")]
+        StreamTrailer(super::data_stream::Trailer),
+        #[prost(message, tag = "18")]
+        EncryptedPacket(super::EncryptedPacket),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EncryptedPacket {
+    #[prost(enumeration = "encryption::Type", tag = "1")]
+    pub encryption_type: i32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub iv: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "3")]
+    pub key_index: u32,
+    /// an EncryptedPacketPayload and its tag
+    #[prost(bytes = "bytes", tag = "4")]
+    pub encrypted_value: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EncryptedPacketPayload {
+    #[prost(oneof = "encrypted_packet_payload::Value", tags = "1, 3, 4, 5, 6, 7, 8, 9")]
+    pub value: ::core::option::Option<encrypted_packet_payload::Value>,
+}
+/// Nested message and enum types in `EncryptedPacketPayload`.
+pub mod encrypted_packet_payload {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Value {
+        #[prost(message, tag = "1")]
+        User(super::UserPacket),
+        #[prost(message, tag = "3")]
+        ChatMessage(super::ChatMessage),
+        #[prost(message, tag = "4")]
+        RpcRequest(super::RpcRequest),
+        #[prost(message, tag = "5")]
+        RpcAck(super::RpcAck),
+        #[prost(message, tag = "6")]
+        RpcResponse(super::RpcResponse),
+        #[prost(message, tag = "7")]
+        StreamHeader(super::data_stream::Header),
+        #[prost(message, tag = "8")]
+        StreamChunk(super::data_stream::Chunk),
+        #[prost(message, tag = "9")]
         StreamTrailer(super::data_stream::Trailer),
     }
 }
@@ -1827,6 +1868,9 @@ pub struct JoinResponse {
     pub ping_interval: i32,
     #[prost(message, optional, tag = "12")]
     pub server_info: ::core::option::Option<ServerInfo>,
+    /// ends the frames that the server makes itself
+    #[prost(bytes = "bytes", tag = "13")]
+    pub sif_trailer: ::prost::bytes::Bytes,
     #[prost(message, repeated, tag = "14")]
     pub enabled_publish_codecs: ::prost::alloc::vec::Vec<Codec>,
     #[prost(bool, tag = "15")]

@@ -80,6 +80,8 @@ table! {
 "livekit.TrackInfo": TrackInfo;
 "livekit.DataTrackInfo": DataTrackInfo;
 "livekit.DataPacket": DataPacket;
+"livekit.EncryptedPacket": EncryptedPacket;
+"livekit.EncryptedPacketPayload": EncryptedPacketPayload;
 "livekit.ActiveSpeakerUpdate": ActiveSpeakerUpdate;
 "livekit.SpeakerInfo": SpeakerInfo;
 "livekit.UserPacket": UserPacket;

@@ -50,8 +50,13 @@ enum Seen {
 }
 
 impl DataInbox {
-    /// Decodes one packet.
-    pub(crate) fn receive(&mut self, channel: Channel, bytes: &Bytes) -> Received {
+    /// Decodes one packet, whose content `open` decrypts: with the identity of its sender.
+    pub(crate) fn receive(
+        &mut self,
+        channel: Channel,
+        bytes: &Bytes,
+        open: impl FnOnce(&str, proto::EncryptedPacket) -> Option<Value>,
+    ) -> Received {
         let packet: proto::DataPacket = match decode(bytes, MAX_PACKET_LEN) {
             Ok(packet) => packet,
             Err(_) => return Received::Garbage,
@@ -61,7 +66,11 @@ impl DataInbox {
             Seen::Already => return Received::Nothing,
             Seen::New { missed } => missed,
         };
-        match packet.value {
+        let value = match packet.value {
+            Some(Value::EncryptedPacket(sealed)) => open(&packet.participant_identity, sealed),
+            value => value,
+        };
+        match value {
             Some(Value::User(user)) => {
                 // The outer fields are the newer ones; older servers set only the inner ones.
                 let sender = [packet.participant_identity, user.participant_identity];
@@ -166,7 +175,7 @@ mod tests {
     fn a_repeated_reliable_packet_is_dropped() {
         let mut inbox = DataInbox::default();
         let mut taken = |channel, sid: &str, sequence| {
-            matches!(inbox.receive(channel, &packet(sid, sequence)), Received::Message { .. })
+            matches!(inbox.receive(channel, &packet(sid, sequence), |_, _| None), Received::Message { .. })
         };
         assert!(taken(Channel::Reliable, "PA_1", 1));
         assert!(!taken(Channel::Reliable, "PA_1", 1));
@@ -189,7 +198,7 @@ mod tests {
                 value: Some(Value::User(user)),
                 ..Default::default()
             };
-            match inbox.receive(Channel::Lossy, &encode(&packet)) {
+            match inbox.receive(Channel::Lossy, &encode(&packet), |_, _| None) {
                 Received::Message { message, .. } => message.sender,
                 other => panic!("{other:?}"),
             }
@@ -210,7 +219,7 @@ mod tests {
                 value: Some(value),
                 ..Default::default()
             };
-            inbox.receive(Channel::Reliable, &encode(&packet))
+            inbox.receive(Channel::Reliable, &encode(&packet), |_, _| None)
         };
         let key = |code| Value::SipDtmf(proto::SipDtmf { code, ..Default::default() });
         let received = RoomEvent::DtmfReceived { sender: "ada".to_owned(), code: 10, digit: '*' };
@@ -252,8 +261,11 @@ mod tests {
             value: Some(Value::Speaker(proto::ActiveSpeakerUpdate::default())),
             ..Default::default()
         };
-        assert_eq!(inbox.receive(Channel::Reliable, &encode(&other)), Received::Nothing);
-        assert_eq!(inbox.receive(Channel::Reliable, &Bytes::from_static(b"\xff")), Received::Garbage);
-        assert_eq!(inbox.receive(Channel::Reliable, &vec![0; 70_000].into()), Received::Garbage);
+        assert_eq!(inbox.receive(Channel::Reliable, &encode(&other), |_, _| None), Received::Nothing);
+        assert_eq!(
+            inbox.receive(Channel::Reliable, &Bytes::from_static(b"\xff"), |_, _| None),
+            Received::Garbage
+        );
+        assert_eq!(inbox.receive(Channel::Reliable, &vec![0; 70_000].into(), |_, _| None), Received::Garbage);
     }
 }

@@ -80,8 +80,14 @@ impl DataOutbox {
         [&self.lossy, &self.reliable, &self.frames].iter().all(|queue| queue.packets.is_empty())
     }
 
-    /// Queues one message.
-    pub(crate) fn push(&mut self, id: CommandId, message: Publish, limits: &Limits) -> Result<(), RoomError> {
+    /// Queues one message, as `seal` leaves it.
+    pub(crate) fn push(
+        &mut self,
+        id: CommandId,
+        message: Publish,
+        limits: &Limits,
+        seal: impl FnOnce(Value) -> Result<Value, RoomError>,
+    ) -> Result<(), RoomError> {
         let len = message.payload.len();
         if len > MAX_PAYLOAD_LEN {
             return Err(RoomError::PayloadTooLarge { len });
@@ -89,7 +95,7 @@ impl DataOutbox {
         let Publish { payload, topic, destinations, reliable } = message;
         let topic = (!topic.is_empty()).then_some(topic);
         let value = Value::User(proto::UserPacket { payload, topic, ..Default::default() });
-        self.queue(PacketOwner::Command(id), reliable, destinations, value, limits)
+        self.queue(PacketOwner::Command(id), reliable, destinations, seal(value)?, limits)
     }
 
     /// Queues a reliable packet of one event.
@@ -341,9 +347,9 @@ mod tests {
     fn reliable_packets_are_numbered_and_keep_their_order() {
         let mut outbox = DataOutbox::new();
         for id in 0..2 {
-            outbox.push(id, Publish::new("t", "r"), &small()).unwrap();
+            outbox.push(id, Publish::new("t", "r"), &small(), Ok).unwrap();
         }
-        outbox.push(2, lossy(b"l"), &small()).unwrap();
+        outbox.push(2, lossy(b"l"), &small(), Ok).unwrap();
         assert_eq!(sent(&mut outbox), [(Channel::Lossy, 0), (Channel::Reliable, 1), (Channel::Reliable, 2)]);
         assert!(outbox.is_empty());
     }
@@ -351,8 +357,8 @@ mod tests {
     #[test]
     fn a_full_channel_keeps_the_rest_for_later() {
         let mut outbox = DataOutbox::new();
-        outbox.push(7, Publish::new("t", "a"), &small()).unwrap();
-        outbox.push(8, Publish::new("t", "b"), &small()).unwrap();
+        outbox.push(7, Publish::new("t", "a"), &small(), Ok).unwrap();
+        outbox.push(8, Publish::new("t", "b"), &small(), Ok).unwrap();
         let mut room_for = 1;
         let done = outbox.pump(|_, _| {
             room_for -= 1;
@@ -365,32 +371,36 @@ mod tests {
     #[test]
     fn the_queues_are_bounded_by_number_and_bytes() {
         let mut outbox = DataOutbox::new();
-        outbox.push(1, Publish::new("t", "a"), &small()).unwrap();
-        outbox.push(2, Publish::new("t", "b"), &small()).unwrap();
-        assert_eq!(outbox.push(3, Publish::new("t", "c"), &small()), Err(RoomError::QueueFull));
+        outbox.push(1, Publish::new("t", "a"), &small(), Ok).unwrap();
+        outbox.push(2, Publish::new("t", "b"), &small(), Ok).unwrap();
+        assert_eq!(outbox.push(3, Publish::new("t", "c"), &small(), Ok), Err(RoomError::QueueFull));
         // The other channel has a queue of its own.
-        outbox.push(4, lossy(b"d"), &small()).unwrap();
+        outbox.push(4, lossy(b"d"), &small(), Ok).unwrap();
 
         let mut outbox = DataOutbox::new();
-        outbox.push(1, Publish::new("t", vec![0; 60_000]), &small()).unwrap();
-        assert_eq!(outbox.push(2, Publish::new("t", vec![0; 60_000]), &small()), Err(RoomError::QueueFull));
+        outbox.push(1, Publish::new("t", vec![0; 60_000]), &small(), Ok).unwrap();
+        assert_eq!(
+            outbox.push(2, Publish::new("t", vec![0; 60_000]), &small(), Ok),
+            Err(RoomError::QueueFull)
+        );
         // A refused message gets no sequence number.
-        outbox.push(3, Publish::new("t", "b"), &small()).unwrap();
+        outbox.push(3, Publish::new("t", "b"), &small(), Ok).unwrap();
         assert_eq!(sent(&mut outbox), [(Channel::Reliable, 1), (Channel::Reliable, 2)]);
         // A sent message no longer counts towards the limit.
-        outbox.push(4, Publish::new("t", vec![0; 60_000]), &small()).unwrap();
+        outbox.push(4, Publish::new("t", vec![0; 60_000]), &small(), Ok).unwrap();
     }
 
     #[test]
     fn too_large_is_refused_by_name() {
         let mut outbox = DataOutbox::new();
-        outbox.push(1, Publish::new("t", vec![0; MAX_PAYLOAD_LEN]), &small()).unwrap();
-        let error = outbox.push(2, Publish::new("t", vec![0; MAX_PAYLOAD_LEN + 1]), &small()).unwrap_err();
+        outbox.push(1, Publish::new("t", vec![0; MAX_PAYLOAD_LEN]), &small(), Ok).unwrap();
+        let error =
+            outbox.push(2, Publish::new("t", vec![0; MAX_PAYLOAD_LEN + 1]), &small(), Ok).unwrap_err();
         assert_eq!(error, RoomError::PayloadTooLarge { len: 64_001 });
         assert!(error.to_string().contains("64000"), "{error}");
         let mut wide = Publish::new("t", vec![0; 30_000]);
         wide.destinations = vec!["x".repeat(250); 200];
-        let error = outbox.push(3, wide, &small()).unwrap_err();
+        let error = outbox.push(3, wide, &small(), Ok).unwrap_err();
         assert!(matches!(error, RoomError::PacketTooLarge { len: 80_000.., limit: 65_535 }), "{error:?}");
     }
 }

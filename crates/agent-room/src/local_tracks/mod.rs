@@ -278,6 +278,11 @@ impl LocalTracks {
         }
     }
 
+    /// The sid of a track, once the server has named it.
+    pub(crate) fn sid(&self, id: CommandId) -> Option<&str> {
+        self.tracks.get(&id)?.info.as_ref().map(|info| info.sid.as_str())
+    }
+
     /// The number of frames that were not sent: of tracks that are muted or not published (yet).
     pub(crate) const fn unsent(&self) -> u64 {
         self.unsent

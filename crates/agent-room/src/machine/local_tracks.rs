@@ -10,7 +10,7 @@ use crate::{CommandId, OutgoingMedia, Output, RoomError, RoomEvent};
 impl<M: MediaConnection> Machine<M> {
     pub(super) fn publish_track(&mut self, id: CommandId, options: TrackOptions, now: Time) {
         let allowed = match self.signal.is_connected() {
-            true => self.signal.check_publish(options.source()),
+            true => self.e2ee.check(&options).and_then(|()| self.signal.check_publish(options.source())),
             false => Err(RoomError::NotConnected),
         };
         match allowed {
@@ -22,7 +22,10 @@ impl<M: MediaConnection> Machine<M> {
     /// Sends a frame, or drops it: one that waits would be late.
     pub(super) fn send_frame(&mut self, track: CommandId, frame: OutgoingMedia, now: Time) {
         let Some(frame) = self.local_tracks.place(track, frame, now) else { return };
-        let sent = self.transport.as_mut().is_some_and(|transport| transport.send_frame(track, &frame, now));
+        let frame = self.e2ee.seal_frame(self.local_tracks.sid(track), frame);
+        let sent = frame.is_some_and(|frame| {
+            self.transport.as_mut().is_some_and(|transport| transport.send_frame(track, &frame, now))
+        });
         if !sent {
             self.local_tracks.not_sent(track);
         }
@@ -51,7 +54,10 @@ impl<M: MediaConnection> Machine<M> {
         while let Some(output) = self.local_tracks.poll_output() {
             any = true;
             match output {
-                LocalTrackOutput::Request(request) => self.signal.request(*request),
+                LocalTrackOutput::Request(mut request) => {
+                    self.e2ee.mark(&mut request);
+                    self.signal.request(*request);
+                }
                 LocalTrackOutput::OpenSection(track, cid, kind) => {
                     let offer =
                         self.transport.as_mut().and_then(|it| it.open_section(track, &cid, kind, now));

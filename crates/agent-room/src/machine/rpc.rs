@@ -52,8 +52,7 @@ impl<M: MediaConnection> Machine<M> {
                 RpcOutput::Packet { to, value, owner } => {
                     // Without the permission the server would drop it silently.
                     let sent = match self.signal.may_publish_data() {
-                        true if self.outbox.push_own(&to, *value, &self.config.limits) => Ok(()),
-                        true => Err(RoomError::QueueFull),
+                        true => self.push_own(&to, *value),
                         false => {
                             Err(RoomError::NotAllowed { detail: "no permission to publish data".to_owned() })
                         }

@@ -5,7 +5,7 @@ use agent_proto::Time;
 use super::Machine;
 use crate::connection::MediaConnection;
 use crate::video::VideoOutput;
-use crate::{CommandId, Output, RoomError};
+use crate::{CommandId, RoomError};
 
 impl<M: MediaConnection> Machine<M> {
     pub(super) fn request_key_frame(&mut self, id: CommandId, track_sid: &str) {
@@ -23,7 +23,7 @@ impl<M: MediaConnection> Machine<M> {
             any = true;
             match output {
                 VideoOutput::Frame(track, frame) => {
-                    self.outputs.push_back(Output::Frame { track, frame: frame.into() });
+                    self.frame_received(track, frame.into());
                 }
                 VideoOutput::RequestKeyFrame(source) => {
                     if let Some(transport) = &mut self.transport {

@@ -42,6 +42,7 @@ impl Signal {
         self.roster.set_local(local);
         // The others are in the snapshot, so there are no events for them.
         self.update_roster(join.other_participants, &mut Vec::new());
+        self.server_trailer = join.sif_trailer;
         self.server_version = match join.server_info {
             Some(info) if !info.version.is_empty() => info.version,
             _ => join.server_version,

@@ -135,6 +135,7 @@ pub(crate) struct Signal {
     roster: Roster,
     room: RoomInfo,
     server_version: String,
+    server_trailer: Bytes,
     /// The newest token: a later connection would use it.
     token: Secret,
     ping_schedule: Option<PingSchedule>,
@@ -172,6 +173,7 @@ impl Signal {
             phase: Phase::Unbound,
             room: RoomInfo::default(),
             server_version: String::new(),
+            server_trailer: Bytes::new(),
             ping_schedule: None,
             requests: Requests::default(),
             media_gone: None,
@@ -416,6 +418,11 @@ impl Signal {
     /// Whether this participant is in the room.
     pub(crate) fn knows(&self, identity: &str) -> bool {
         self.roster.contains(identity)
+    }
+
+    /// What the frames end with that the server makes itself; may be empty.
+    pub(crate) fn server_trailer(&self) -> &[u8] {
+        &self.server_trailer
     }
 
     /// The server's version; empty if it has not sent one.

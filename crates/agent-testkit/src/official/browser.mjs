@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const [chromium, bundle, script] = process.argv.slice(1);
@@ -15,6 +16,8 @@ const files = {
   '/': ['text/html', '<!doctype html><meta charset="utf-8"><script src="sdk.js"></script><script src="page.js"></script>'],
   '/sdk.js': ['text/javascript', readFileSync(bundle)],
   '/page.js': ['text/javascript', script],
+  // What encrypts and decrypts frames, in a thread of its own.
+  '/e2ee.js': ['text/javascript', readFileSync(join(dirname(bundle), 'livekit-client.e2ee.worker.js'))],
 };
 const server = createServer((request, response) => {
   const [type, body] = files[request.url] ?? ['text/plain', ''];

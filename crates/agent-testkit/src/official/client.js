@@ -96,7 +96,11 @@ class Client {
     };
   }
 
-  async join({ url, token }) {
+  async join({ url, token, passphrase }) {
+    if (passphrase) {
+      if (!this.sdk.encryptedRoom) throw new Error('this host does not encrypt');
+      this.room = await this.sdk.encryptedRoom(passphrase);
+    }
     this.listen();
     await this.room.connect(url, token, { autoSubscribe: true });
     return this.state();
@@ -243,6 +247,12 @@ class Client {
     const sid = this.sdk.trackSid(publication);
     this.published.set(sid, { publication, stop });
     return { sid };
+  }
+
+  async audio_energy({ sid }) {
+    const publications = [...this.room.remoteParticipants.values()].flatMap((p) => [...p.trackPublications.values()]);
+    const publication = publications.find((publication) => this.sdk.trackSid(publication) === sid);
+    return { energy: publication?.track ? await this.sdk.audioEnergy(publication.track) : 0 };
   }
 
   async mute({ sid, muted }) {

@@ -71,10 +71,56 @@ impl OfficialClient {
     /// # Errors
     /// As [`join_with`](Self::join_with).
     pub async fn join_in(host: &OfficialHost, url: &str, token: &Secret) -> Result<Self, ClientError> {
+        Self::join_as(host, json!({ "url": url, "token": token.expose() })).await
+    }
+
+    /// Joins a room with this SDK and end-to-end encryption of tracks and data, with a shared key, whose
+    /// index is 0.
+    ///
+    /// # Errors
+    /// As [`join_with`](Self::join_with).
+    pub async fn join_encrypted(
+        kind: ClientKind,
+        url: &str,
+        token: &Secret,
+        passphrase: &str,
+    ) -> Result<Self, ClientError> {
+        let host = OfficialHost::shared_of(kind).await?;
+        Self::join_as(&host, json!({ "url": url, "token": token.expose(), "passphrase": passphrase })).await
+    }
+
+    async fn join_as(host: &OfficialHost, request: Value) -> Result<Self, ClientError> {
         let (number, events) = host.add_client();
         let client = Self { host: host.clone(), number, events, seen: VecDeque::new(), left: false };
-        client.ask("join", json!({ "url": url, "token": token.expose() })).await?;
+        client.ask("join", request).await?;
         Ok(client)
+    }
+
+    /// The energy of what a browser has decoded of an audio track so far: 0 for silence, and grows by up to 1 a
+    /// second of sound (`totalAudioEnergy` of WebRTC).
+    ///
+    /// # Errors
+    /// [`ClientError`], also with another SDK than the browser's.
+    pub async fn audio_energy(&self, sid: &str) -> Result<f64, ClientError> {
+        let answer = self.ask("audio_energy", json!({ "sid": sid })).await?;
+        Ok(answer.get("energy").and_then(Value::as_f64).unwrap_or_default())
+    }
+
+    /// Sets the shared key of this index, and encrypts with it from now on.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn set_shared_key(&self, passphrase: &str, index: u8) -> Result<(), ClientError> {
+        let fields = json!({ "passphrase": passphrase, "index": index });
+        self.ask("set_shared_key", fields).await.map(drop)
+    }
+
+    /// Encrypts with the key that follows the one of this index.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn ratchet_shared_key(&self, index: u8) -> Result<(), ClientError> {
+        self.ask("ratchet_shared_key", json!({ "index": index })).await.map(drop)
     }
 
     /// The room as the client sees it now.

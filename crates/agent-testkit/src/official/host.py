@@ -148,8 +148,21 @@ class Client:
 
     async def join(self, request):
         self.watch()
-        await self.room.connect(request["url"], request["token"], rtc.RoomOptions(auto_subscribe=True))
+        options = rtc.RoomOptions(auto_subscribe=True)
+        if passphrase := request.get("passphrase"):
+            keys = rtc.KeyProviderOptions(shared_key=passphrase.encode())
+            options.encryption = rtc.E2EEOptions(key_provider_options=keys)
+        await self.room.connect(request["url"], request["token"], options)
         return await self.state(request)
+
+    async def set_shared_key(self, request):
+        manager = self.room.e2ee_manager
+        manager.key_provider.set_shared_key(request["passphrase"].encode(), request["index"])
+        for cryptor in manager.frame_cryptors():
+            cryptor.set_key_index(request["index"])
+
+    async def ratchet_shared_key(self, request):
+        self.room.e2ee_manager.key_provider.ratchet_shared_key(request["index"])
 
     async def state(self, _request):
         room = self.room
@@ -535,7 +548,7 @@ OPERATIONS = {
         "join state send send_text stream_text send_bytes stream_bytes send_file register_text_streams"
         " register_byte_streams perform_rpc register_rpc publish_dtmf publish_transcription send_chat_message"
         " set_attributes set_metadata set_name publish_audio publish_sound publish_video mute unpublish listen"
-        " watch_track leave"
+        " watch_track set_shared_key ratchet_shared_key leave"
         " publish_data_track push_data_frame unpublish_data_track subscribe_data_track"
     ).split()
 }

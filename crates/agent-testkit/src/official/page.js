@@ -6,6 +6,13 @@ rtc.setLogLevel('warn');
 const sdk = {
   Room: rtc.Room,
   RpcError: rtc.RpcError,
+  async encryptedRoom(passphrase) {
+    const keyProvider = new rtc.ExternalE2EEKeyProvider();
+    await keyProvider.setKey(passphrase);
+    const room = new rtc.Room({ encryption: { keyProvider, worker: new Worker('e2ee.js') } });
+    await room.setE2EEEnabled(true);
+    return room;
+  },
   DisconnectReason: rtc.DisconnectReason,
   RELIABLE: rtc.DataPacket_Kind.RELIABLE,
   DTMF: 'sipDTMFReceived',
@@ -37,6 +44,14 @@ const sdk = {
     const [track] = out.stream.getAudioTracks();
     const publication = await me.publishTrack(track, { name, source: rtc.Track.Source.Microphone });
     return { publication, stop: () => context.close() };
+  },
+
+  async audioEnergy(track) {
+    // Nothing is decoded that nobody plays.
+    if (track.attachedElements.length === 0) track.attach();
+    const report = await track.getRTCStatsReport();
+    const inbound = [...(report?.values() ?? [])].find(({ type }) => type === 'inbound-rtp');
+    return inbound?.totalAudioEnergy ?? 0;
   },
 
   mute: (publication, muted) => (muted ? publication.mute() : publication.unmute()),

@@ -13,6 +13,7 @@
 //! - [`audio`]: the audio of other participants, as encoded frames
 //! - [`audio_out`]: tracks of the agent, from encoded frames
 //! - [`video`]: the pictures of other participants and of the agent, as encoded frames
+//! - [`e2ee`]: end-to-end encryption, keys and what cannot be read
 //! - `pcm`, with the feature `media`: hearing and speaking
 //! - `recording`, with the feature `recording`: files of what participants say and show
 //! - [`server_api`]: removing, muting and changing participants, dispatching agents, ending the room
@@ -37,6 +38,7 @@ pub mod audio_out;
 pub mod cancellation;
 pub mod coordination;
 pub mod data;
+pub mod e2ee;
 pub mod errors;
 pub mod handlers;
 pub mod lifecycle;

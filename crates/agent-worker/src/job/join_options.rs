@@ -1,6 +1,6 @@
 //! Options for joining a room.
 
-use agent_rtc::AutoSubscribe;
+use agent_rtc::{AutoSubscribe, E2eeOptions};
 
 /// Options for joining a room with [`JobContext::join_with`](crate::JobContext::join_with).
 ///
@@ -14,10 +14,11 @@ use agent_rtc::AutoSubscribe;
 ///     Ok(())
 /// }
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct JoinOptions {
     pub(crate) auto_subscribe: Option<AutoSubscribe>,
+    pub(crate) e2ee: Option<E2eeOptions>,
 }
 
 impl JoinOptions {
@@ -30,6 +31,30 @@ impl JoinOptions {
     /// [`auto_subscribe`](crate::WorkerBuilder::auto_subscribe).
     pub fn auto_subscribe(mut self, mode: AutoSubscribe) -> Self {
         self.auto_subscribe = Some(mode);
+        self
+    }
+
+    /// End-to-end encryption, instead of the worker's [`e2ee`](crate::WorkerBuilder::e2ee): for rooms that
+    /// have a key each.
+    ///
+    /// ```
+    /// use agent_worker::room::{E2eeKey, E2eeOptions, JoinOptions};
+    /// use agent_worker::{JobContext, JobResult};
+    ///
+    /// #[derive(Default, serde::Deserialize)]
+    /// struct Call { passphrase: String }
+    ///
+    /// // For a worker that was built with `join_room(false)`.
+    /// async fn agent(ctx: JobContext) -> JobResult {
+    ///     let Call { passphrase } = ctx.metadata()?;
+    ///     let key = E2eeOptions::shared(E2eeKey::new(passphrase));
+    ///     let room = ctx.join_with(JoinOptions::new().e2ee(key)).await?;
+    ///     room.publish_data("status", "nobody else reads this").await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn e2ee(mut self, options: E2eeOptions) -> Self {
+        self.e2ee = Some(options);
         self
     }
 }

@@ -65,6 +65,7 @@ impl RoomSlot {
                 let mut request = self.request.clone()?;
                 request.session = Some(self.session.clone());
                 request.auto_subscribe = options.auto_subscribe.unwrap_or(request.auto_subscribe);
+                request.e2ee = options.e2ee.or(request.e2ee);
                 let joined = self.parts.connector.connect(request).await;
                 self.parts.meter.joined(begun.elapsed(), joined.is_ok());
                 if joined.as_ref().is_err_and(JoinError::is_out_of_descriptors) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_core::{CheckpointStore, Config, Coordinator, Job, Lifecycle, MAX_LEASE, MIN_LEASE, PubSub};
-use agent_rtc::AutoSubscribe;
+use agent_rtc::{AutoSubscribe, E2eeOptions};
 
 use crate::worker::config_error::ConfigError;
 use crate::worker::failure::FailureHook;
@@ -34,6 +34,7 @@ pub(crate) struct RoomSettings {
     /// Whether a room is joined before its handler is called.
     pub(crate) join_first: bool,
     pub(crate) auto_subscribe: AutoSubscribe,
+    pub(crate) e2ee: Option<E2eeOptions>,
     pub(crate) refuse_other_servers: bool,
     pub(crate) join_timeout: Duration,
     pub(crate) reconnect_timeout: Duration,
@@ -82,6 +83,7 @@ impl Default for RoomSettings {
         Self {
             join_first: true,
             auto_subscribe: AutoSubscribe::default(),
+            e2ee: None,
             refuse_other_servers: false,
             join_timeout: Duration::from_secs(15),
             reconnect_timeout: Duration::from_secs(60),

@@ -113,7 +113,10 @@ impl Rig {
             | RoomCommand::PublishTrack { .. }
             | RoomCommand::UnpublishTrack { .. }
             | RoomCommand::MuteTrack { .. }
-            | RoomCommand::RequestKeyFrame { .. } => panic!("goes not through the signalling alone"),
+            | RoomCommand::RequestKeyFrame { .. }
+            | RoomCommand::SetE2eeKey { .. }
+            | RoomCommand::UseE2eeKey { .. }
+            | RoomCommand::RatchetE2eeKey { .. } => panic!("goes not through the signalling alone"),
         };
         self.step(&name, |signal, now| signal.change(id, change, now));
     }

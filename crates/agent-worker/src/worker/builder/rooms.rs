@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_rtc::{AutoSubscribe, RoomConnector};
+use agent_rtc::{AutoSubscribe, E2eeOptions, RoomConnector};
 
 use crate::worker::builder::WorkerBuilder;
 
@@ -28,6 +28,23 @@ impl WorkerBuilder {
     /// ```
     pub fn auto_subscribe(mut self, mode: AutoSubscribe) -> Self {
         self.settings.rooms.auto_subscribe = mode;
+        self
+    }
+
+    /// End-to-end encryption of all rooms, with the same key. Unless set, nothing is encrypted, and the
+    /// frames of encrypted tracks are dropped. A handler that joins the room itself may choose the key for
+    /// its job, with [`JobContext::join_with`](crate::JobContext::join_with).
+    ///
+    /// ```
+    /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
+    /// use agent_worker::Worker;
+    /// use agent_worker::room::{E2eeKey, E2eeOptions};
+    ///
+    /// let key = E2eeKey::new("a passphrase that the front end knows, too");
+    /// let builder = Worker::builder(agent).e2ee(E2eeOptions::shared(key));
+    /// ```
+    pub fn e2ee(mut self, options: E2eeOptions) -> Self {
+        self.settings.rooms.e2ee = Some(options);
         self
     }
 

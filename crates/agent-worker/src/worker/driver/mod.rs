@@ -357,8 +357,9 @@ impl Driver {
     /// The request to join the job's room.
     fn join_request(&self, spec: &AttemptSpec) -> Result<JoinRequest, AssignedUrlError> {
         let AttemptSpec { job, room: RoomGrant { url, token }, .. } = spec;
+        let rooms = &self.parts.settings.rooms;
         let RoomSettings { auto_subscribe, refuse_other_servers, join_timeout, reconnect_timeout, .. } =
-            self.parts.settings.rooms;
+            *rooms;
         let assigned = assigned_url(&self.server.url, url.as_deref(), refuse_other_servers)?;
         if let Some(server) = assigned.other {
             self.log
@@ -367,6 +368,7 @@ impl Driver {
         }
         let mut request = JoinRequest::new(assigned.url.to_string(), token.clone());
         request.auto_subscribe = auto_subscribe;
+        request.e2ee.clone_from(&rooms.e2ee);
         request.timeout = join_timeout;
         request.reconnect_timeout = reconnect_timeout;
         request.reconnect_when = Some(self.registered.subscribe());

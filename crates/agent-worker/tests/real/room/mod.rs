@@ -2,6 +2,7 @@
 
 mod audio;
 pub(crate) mod audio_out;
+mod e2ee;
 mod media_paths;
 mod reconnect;
 mod regions;

@@ -1,0 +1,305 @@
+//! The encryption of a room: what is encrypted, what can be opened, and what is to be told.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use agent_proto::{MAX_FRAME_LEN, decode, encode, livekit as proto};
+use proto::data_packet::Value;
+use proto::encrypted_packet_payload::Value as Inner;
+use proto::signal_request::Message as Request;
+
+use super::frame::{self, Sealed};
+use super::keys::{Keys, Opened};
+use super::{E2eeError, E2eeKey, E2eeState, EncryptedCodec, blank, data};
+use crate::local_tracks::{PlacedForm, PlacedFrame};
+use crate::{
+    E2eeOptions, EncodedVideoFrame, MediaFrame, Participant, RoomError, RoomEvent, Track, TrackKind,
+    TrackOptions, VideoCodec, VideoTrackOptions,
+};
+
+/// The encryption of a room.
+pub(crate) struct E2ee {
+    /// `None`: we encrypt nothing, and open nothing.
+    keys: Option<Keys>,
+    own: String,
+    /// The tracks of others, by sid.
+    tracks: BTreeMap<String, RemoteTrack>,
+    /// The state of the data of each participant, and of what we send ourselves.
+    states: BTreeMap<String, E2eeState>,
+    events: VecDeque<RoomEvent>,
+}
+
+struct RemoteTrack {
+    publisher: String,
+    encrypted: bool,
+    state: Option<E2eeState>,
+}
+
+impl E2ee {
+    pub(crate) fn new(options: Option<&E2eeOptions>) -> Self {
+        Self {
+            keys: options.map(Keys::new),
+            own: String::new(),
+            tracks: BTreeMap::new(),
+            states: BTreeMap::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// What happens in the room.
+    pub(crate) fn follow(&mut self, event: &RoomEvent) {
+        match event {
+            RoomEvent::Connected(connected) => {
+                self.own.clone_from(&connected.local.identity);
+                connected.participants.iter().for_each(|participant| self.joined(participant));
+            }
+            RoomEvent::ParticipantJoined(participant) => self.joined(participant),
+            RoomEvent::TrackPublished { participant, track } => self.published(&participant.identity, track),
+            RoomEvent::TrackUnpublished { track, .. } => {
+                self.tracks.remove(&track.sid);
+            }
+            RoomEvent::ParticipantLeft { participant, .. } => {
+                self.tracks.retain(|_, track| track.publisher != participant.identity);
+                self.states.remove(&participant.identity);
+                if let Some(keys) = &mut self.keys {
+                    keys.left(&participant.identity);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn joined(&mut self, participant: &Participant) {
+        for track in participant.tracks.values() {
+            self.published(&participant.identity, track);
+        }
+    }
+
+    fn published(&mut self, publisher: &str, track: &Track) {
+        if track.kind == TrackKind::Audio || track.kind == TrackKind::Video {
+            let (publisher, encrypted) = (publisher.to_owned(), track.encrypted);
+            self.tracks.insert(track.sid.clone(), RemoteTrack { publisher, encrypted, state: None });
+        }
+    }
+
+    /// What is to be told.
+    pub(crate) fn poll_event(&mut self) -> Option<RoomEvent> {
+        self.events.pop_front()
+    }
+
+    /// Sets a key; `None`: ours.
+    pub(crate) fn set_key(&mut self, of: Option<&str>, index: u8, key: E2eeKey) -> Result<(), RoomError> {
+        self.keys()?.set(of, index, key);
+        Ok(())
+    }
+
+    /// Encrypts with another key from now on.
+    pub(crate) fn use_key(&mut self, index: u8) -> Result<(), RoomError> {
+        let keys = self.keys()?;
+        keys.own.cipher(index).map_err(RoomError::E2ee)?;
+        keys.index = index;
+        Ok(())
+    }
+
+    /// Encrypts with the next key from now on.
+    pub(crate) fn ratchet(&mut self, index: u8) -> Result<(), RoomError> {
+        match self.keys()?.own.ratchet(index) {
+            true => Ok(()),
+            false => Err(RoomError::E2ee(E2eeError::MissingKey { index })),
+        }
+    }
+
+    fn keys(&mut self) -> Result<&mut Keys, RoomError> {
+        self.keys.as_mut().ok_or(RoomError::E2ee(E2eeError::Off))
+    }
+
+    /// Whether a track with these options can be published.
+    pub(crate) fn check(&self, options: &TrackOptions) -> Result<(), RoomError> {
+        match options {
+            TrackOptions::Video(VideoTrackOptions { codec: VideoCodec::Vp9 | VideoCodec::Av1, .. })
+                if self.keys.is_some() =>
+            {
+                Err(RoomError::E2ee(E2eeError::Codec))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Says in a request that our track is encrypted.
+    pub(crate) fn mark(&self, request: &mut Request) {
+        if let (Some(_), Request::AddTrack(request)) = (&self.keys, request) {
+            request.encryption = proto::encryption::Type::Gcm as i32;
+            request.disable_red = true;
+        }
+    }
+
+    /// Encrypts a frame of ours. `None`: it cannot be, and must not be sent.
+    pub(crate) fn seal_frame(&mut self, track: Option<&str>, mut placed: PlacedFrame) -> Option<PlacedFrame> {
+        let Some(keys) = self.keys.as_mut() else { return Some(placed) };
+        let codec = match placed.form {
+            PlacedForm::Audio { .. } => EncryptedCodec::Opus,
+            PlacedForm::Video { codec, .. } => codec.into(),
+        };
+        let sealed = keys.seal(|cipher, index, nonce| {
+            frame::seal(codec, &placed.payload, cipher, index, nonce).ok_or(E2eeError::NoFrame)
+        });
+        let state = sealed.as_ref().map_or_else(|error| E2eeState::Failed(*error), |_| E2eeState::Ok);
+        self.own_state(track, state);
+        placed.payload = sealed.ok()?.into();
+        Some(placed)
+    }
+
+    fn own_state(&mut self, track: Option<&str>, state: E2eeState) {
+        let before = self.states.insert(self.own.clone(), state);
+        if before != Some(state) && (before.is_some() || state != E2eeState::Ok) {
+            let (identity, track_sid) = (self.own.clone(), track.map(str::to_owned));
+            self.events.push_back(RoomEvent::E2eeStateChanged { identity, track_sid, state });
+        }
+    }
+
+    /// Decrypts a frame, if its track is encrypted. `trailer`: what the server's own frames end with. `None`:
+    /// it cannot be, and must not be played.
+    pub(crate) fn open_frame(
+        &mut self,
+        track: &str,
+        frame: MediaFrame,
+        trailer: &[u8],
+    ) -> Option<MediaFrame> {
+        let Some(known) = self.tracks.get_mut(track) else {
+            // Not announced yet: nobody knows whether it is encrypted.
+            return self.keys.is_none().then_some(frame);
+        };
+        if !known.encrypted {
+            return Some(frame);
+        }
+        let (codec, payload) = match &frame {
+            MediaFrame::Audio(frame) => (EncryptedCodec::Opus, &frame.payload),
+            MediaFrame::Video(frame) => (frame.codec.into(), &frame.payload),
+        };
+        if payload.is_empty() {
+            return Some(frame);
+        }
+        if let Some(plain) = payload.strip_suffix(trailer).filter(|_| !trailer.is_empty()) {
+            let plain = blank::is_blank(codec, plain).then(|| Bytes::copy_from_slice(plain))?;
+            return Some(with_payload(frame, plain));
+        }
+        let opened = match Sealed::read(codec, payload) {
+            None => Err(E2eeError::NotEncrypted),
+            Some(sealed) => match &mut self.keys {
+                None => Err(E2eeError::MissingKey { index: sealed.key_index }),
+                Some(keys) => keys.of(&known.publisher).open(sealed.key_index, |cipher| sealed.open(cipher)),
+            },
+        };
+        let (state, opened) = outcome(opened);
+        if changes(&mut known.state, state) {
+            let (identity, track_sid) = (known.publisher.clone(), Some(track.to_owned()));
+            self.events.push_back(RoomEvent::E2eeStateChanged { identity, track_sid, state });
+        }
+        Some(with_payload(frame, opened?.into()))
+    }
+
+    /// Encrypts the content of a packet, if it is one that may be.
+    pub(crate) fn seal_value(&mut self, value: Value) -> Result<Value, RoomError> {
+        let Some(keys) = self.keys.as_mut().filter(|keys| keys.data) else { return Ok(value) };
+        let inner = match value {
+            Value::User(it) => Inner::User(it),
+            Value::ChatMessage(it) => Inner::ChatMessage(it),
+            Value::RpcRequest(it) => Inner::RpcRequest(it),
+            Value::RpcAck(it) => Inner::RpcAck(it),
+            Value::RpcResponse(it) => Inner::RpcResponse(it),
+            Value::StreamHeader(it) => Inner::StreamHeader(it),
+            Value::StreamChunk(it) => Inner::StreamChunk(it),
+            Value::StreamTrailer(it) => Inner::StreamTrailer(it),
+            // Those are the server's, too.
+            other => return Ok(other),
+        };
+        let payload = encode(&proto::EncryptedPacketPayload { value: Some(inner) });
+        let sealed = keys.seal(|cipher, index, nonce| {
+            let encrypted_value = data::seal(payload.to_vec(), cipher, nonce).ok_or(E2eeError::NoFrame)?;
+            Ok(proto::EncryptedPacket {
+                encryption_type: proto::encryption::Type::Gcm as i32,
+                iv: nonce.to_vec().into(),
+                key_index: index.into(),
+                encrypted_value: encrypted_value.into(),
+            })
+        });
+        sealed.map(Value::EncryptedPacket).map_err(RoomError::E2ee)
+    }
+
+    /// Decrypts the content of a packet of this participant. `None`: it cannot be.
+    pub(crate) fn open_packet(&mut self, sender: &str, packet: &proto::EncryptedPacket) -> Option<Value> {
+        let index = u8::try_from(packet.key_index).unwrap_or(u8::MAX);
+        let opened = match &mut self.keys {
+            None => Err(E2eeError::MissingKey { index }),
+            Some(keys) => {
+                keys.of(sender).open(index, |cipher| data::open(&packet.encrypted_value, cipher, &packet.iv))
+            }
+        };
+        let (state, opened) = outcome(opened);
+        // One of them for each participant, and a few who have left.
+        let mut before = self.states.get(sender).copied();
+        if changes(&mut before, state) && self.states.len() < MAX_STATES {
+            self.events.push_back(RoomEvent::E2eeStateChanged {
+                identity: sender.to_owned(),
+                track_sid: None,
+                state,
+            });
+        }
+        if let Some(before) = before
+            && (self.states.len() < MAX_STATES || self.states.contains_key(sender))
+        {
+            self.states.insert(sender.to_owned(), before);
+        }
+        let payload: proto::EncryptedPacketPayload = decode(&Bytes::from(opened?), MAX_FRAME_LEN).ok()?;
+        Some(match payload.value? {
+            Inner::User(it) => Value::User(it),
+            Inner::ChatMessage(it) => Value::ChatMessage(it),
+            Inner::RpcRequest(it) => Value::RpcRequest(it),
+            Inner::RpcAck(it) => Value::RpcAck(it),
+            Inner::RpcResponse(it) => Value::RpcResponse(it),
+            Inner::StreamHeader(it) => Value::StreamHeader(it),
+            Inner::StreamChunk(it) => Value::StreamChunk(it),
+            Inner::StreamTrailer(it) => Value::StreamTrailer(it),
+        })
+    }
+}
+
+/// More participants than a room has.
+const MAX_STATES: usize = 10_000;
+
+fn outcome<T>(opened: Result<Opened<T>, E2eeError>) -> (E2eeState, Option<T>) {
+    match opened {
+        Ok(Opened { value, ratcheted: false }) => (E2eeState::Ok, Some(value)),
+        Ok(Opened { value, ratcheted: true }) => (E2eeState::Ratcheted, Some(value)),
+        Err(error) => (E2eeState::Failed(error), None),
+    }
+}
+
+/// Notes a state; returns whether it is to be told. After a ratchet it is as it should be.
+fn changes(before: &mut Option<E2eeState>, state: E2eeState) -> bool {
+    let kept = if state == E2eeState::Ratcheted { E2eeState::Ok } else { state };
+    before.replace(kept) != Some(state)
+}
+
+fn with_payload(frame: MediaFrame, payload: Bytes) -> MediaFrame {
+    match frame {
+        MediaFrame::Audio(frame) => MediaFrame::Audio(crate::EncodedFrame { payload, ..frame }),
+        MediaFrame::Video(frame) => {
+            let key_frame = frame.key_frame || crate::video::is_key_frame(frame.codec, &payload);
+            MediaFrame::Video(EncodedVideoFrame { payload, key_frame, ..frame })
+        }
+    }
+}
+
+impl From<VideoCodec> for EncryptedCodec {
+    fn from(codec: VideoCodec) -> Self {
+        match codec {
+            VideoCodec::Vp8 => Self::Vp8,
+            VideoCodec::Vp9 => Self::Vp9,
+            VideoCodec::Av1 => Self::Av1,
+            VideoCodec::H264 => Self::H264,
+            VideoCodec::H265 => Self::H265,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Whether what a participant encrypts can be read.
+
+use super::E2eeError;
+
+/// Whether what a participant encrypts can be read, or what we send be encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum E2eeState {
+    /// It can.
+    Ok,
+    /// It can, with a key that follows the one that was set: its sender has ratcheted it.
+    Ratcheted,
+    /// It cannot; it is dropped.
+    Failed(E2eeError),
+}
