@@ -16,6 +16,8 @@
 //! ```
 
 mod codec;
+#[cfg(feature = "coverage")]
+pub mod coverage;
 pub mod error_text;
 mod future;
 mod kinds;

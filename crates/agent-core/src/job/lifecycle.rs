@@ -378,6 +378,12 @@ impl JobState {
         )
     }
 
+    /// Whether the end of an attempt is awaited, also of one that could not be aborted.
+    pub(crate) const fn has_attempt(&self) -> bool {
+        let abandoned = matches!(self, Self::Assigned { phase: Phase::Abandoned { .. } | Phase::Stuck, .. });
+        abandoned || self.in_attempt()
+    }
+
     /// Whether an attempt is in progress: see [`Phase::in_attempt`].
     #[must_use]
     pub const fn in_attempt(&self) -> bool {

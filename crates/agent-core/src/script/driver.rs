@@ -1,6 +1,7 @@
 //! The driver and the server of a script: they carry its steps out.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use crate::answer::Answer;
 use crate::error_kind::JobErrorKind;
 use crate::job::JobId;
 use crate::outcome::{AttemptEnd, CancelReason};
-use crate::worker::{Input, JoinedRoom, LinkError, OfferId, Output, Presence};
+use crate::worker::{Input, JoinedRoom, LinkError, OfferId, Output, Presence, Worker};
 
 /// More timers, or outputs of one input, than any script needs.
 const SPINNING: usize = 10_000;
@@ -30,29 +31,40 @@ pub(super) struct Driver<'a, M> {
     machine: &'a mut M,
     ledger: Ledger,
     now: Time,
-    /// Whether the worker has asked for a connection that is neither open nor refused.
-    wanted: bool,
     asked: BTreeMap<JobId, OfferId>,
     /// Cleanups that were requested and are not done.
     cleaning: Vec<(JobId, u32)>,
     step: String,
 }
 
-type Done = Result<(), BrokenPromise>;
+pub(super) type Done = Result<(), BrokenPromise>;
 
 impl<'a, M: WorkerMachine> Driver<'a, M> {
     pub(super) fn new(machine: &'a mut M) -> Self {
         let ledger = Ledger::new(machine.worker().config());
         let (asked, cleaning) = (BTreeMap::new(), Vec::new());
-        Self { machine, ledger, now: Time::ZERO, wanted: false, asked, cleaning, step: "the start".into() }
+        Self { machine, ledger, now: Time::ZERO, asked, cleaning, step: "the start".into() }
     }
 
     pub(super) fn run(mut self, steps: &[Step]) -> Result<ScriptReport, BrokenPromise> {
-        self.drain()?;
+        self.start()?;
         for (at, step) in steps.iter().enumerate() {
-            self.step = format!("step {}, {step:?}", at + 1);
+            self.begin(at, step);
             self.step(step)?;
         }
+        self.finish()
+    }
+
+    pub(super) fn start(&mut self) -> Done {
+        self.drain()
+    }
+
+    /// The next step, for reports: its index and its code.
+    pub(super) fn begin(&mut self, at: usize, step: &impl fmt::Debug) {
+        self.step = format!("step {}, {step:?}", at + 1);
+    }
+
+    pub(super) fn finish(mut self) -> Result<ScriptReport, BrokenPromise> {
         "the drain after the last step".clone_into(&mut self.step);
         self.drain_request(LAST_DRAIN)?;
         self.pass_until(self.ledger.drained_by(), |_| false)?;
@@ -61,7 +73,11 @@ impl<'a, M: WorkerMachine> Driver<'a, M> {
         Ok(self.ledger.report())
     }
 
-    fn step(&mut self, step: &Step) -> Done {
+    pub(super) fn worker(&self) -> &Worker {
+        self.machine.worker()
+    }
+
+    pub(super) fn step(&mut self, step: &Step) -> Done {
         match step {
             Step::Connect => {
                 self.open()?;
@@ -134,8 +150,8 @@ impl<'a, M: WorkerMachine> Driver<'a, M> {
 
     fn open(&mut self) -> Done {
         let until = self.now + RECONNECT;
-        self.pass_until(until, |driver| driver.wanted || driver.ledger.is_registered())?;
-        if std::mem::take(&mut self.wanted) { self.input(Input::Connected) } else { Ok(()) }
+        self.pass_until(until, |driver| driver.ledger.wants_connection() || driver.ledger.is_registered())?;
+        if self.ledger.wants_connection() { self.input(Input::Connected) } else { Ok(()) }
     }
 
     fn register(&mut self) -> Done {
@@ -144,7 +160,7 @@ impl<'a, M: WorkerMachine> Driver<'a, M> {
     }
 
     fn refuse(&mut self, status: u16) -> Done {
-        if !std::mem::take(&mut self.wanted) {
+        if !self.ledger.wants_connection() {
             return Ok(());
         }
         let message = "refused".to_owned();
@@ -180,10 +196,33 @@ impl<'a, M: WorkerMachine> Driver<'a, M> {
         self.input(Input::FrameReceived(encode(&wire::ServerMessage { message: Some(message) })))
     }
 
-    fn input(&mut self, input: Input) -> Done {
+    /// Anything may happen at any time, also what a driver and a server would not do.
+    pub(super) fn input(&mut self, input: Input) -> Done {
         self.ledger.input(&input, self.machine.worker(), self.now);
         self.machine.handle_input(input, self.now);
         self.drain()
+    }
+
+    /// Lets the next timer fire, or a second pass without one.
+    #[cfg(test)]
+    pub(super) fn timeout(&mut self) -> Done {
+        let next = self.worker().poll_timeout().map(|(at, _)| at);
+        self.now = next.unwrap_or(self.now + Duration::from_secs(1));
+        self.machine.handle_timeout(self.now);
+        self.drain()?;
+        let passed = self.ledger.passed(self.now);
+        self.at_step(passed)
+    }
+
+    /// Calls the machine before a timer is due, which does nothing.
+    #[cfg(test)]
+    pub(super) fn early_timeout(&mut self) -> Done {
+        self.machine.handle_timeout(self.now);
+        let checked = match self.machine.poll_output() {
+            Some(output) => Err(self.ledger.spins(format!("an early timeout has the output {output:?}"))),
+            None => Ok(()),
+        };
+        self.at_step(checked)
     }
 
     fn pass(&mut self, time: Duration) -> Done {
@@ -194,7 +233,7 @@ impl<'a, M: WorkerMachine> Driver<'a, M> {
     fn pass_until(&mut self, until: Time, happened: impl Fn(&Self) -> bool) -> Done {
         let mut timers = 0;
         while !happened(self) {
-            let next = self.machine.worker().poll_timeout().map(|(at, _)| at);
+            let next = self.worker().poll_timeout().map(|(at, _)| at);
             let Some(at) = next.filter(|at| *at <= until) else {
                 self.now = self.now.max(until);
                 break;
@@ -217,8 +256,6 @@ impl<'a, M: WorkerMachine> Driver<'a, M> {
         let outputs: Vec<Output> = std::iter::from_fn(|| self.machine.poll_output()).take(SPINNING).collect();
         for output in &outputs {
             match output {
-                Output::Connect => self.wanted = true,
-                Output::Disconnect => self.wanted = false,
                 Output::Ask { offer, job } => {
                     self.asked.insert(job.id.clone(), *offer);
                 }
@@ -239,11 +276,11 @@ impl<'a, M: WorkerMachine> Driver<'a, M> {
     }
 }
 
-fn id(n: u8) -> JobId {
+pub(super) fn id(n: u8) -> JobId {
     JobId::new(&format!("AJ_{n}"))
 }
 
-fn wire_job(n: u8) -> wire::Job {
+pub(super) fn wire_job(n: u8) -> wire::Job {
     let target =
         || wire::ParticipantInfo { identity: "ada".into(), sid: "PA_1".into(), ..Default::default() };
     wire::Job {
@@ -254,7 +291,7 @@ fn wire_job(n: u8) -> wire::Job {
     }
 }
 
-fn attempt_end(end: End) -> AttemptEnd {
+pub(super) fn attempt_end(end: End) -> AttemptEnd {
     let text = || "text".to_owned();
     let retryable = |seconds: u8| AttemptEnd::Error {
         kind: JobErrorKind::Retryable { after: Duration::from_secs(seconds.into()) },

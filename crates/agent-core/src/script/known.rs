@@ -29,6 +29,8 @@ pub(super) struct Known {
     pub(super) runs: bool,
     /// Its last attempt has had no cleanup yet.
     pub(super) dirty: bool,
+    /// The cleanup that runs: its attempt, and the end of its time.
+    pub(super) cleaning: Option<(u32, Time)>,
     /// It must not be retried: cancelled, or without a room.
     pub(super) over: bool,
     /// The final status of this assignment, once it was sent.

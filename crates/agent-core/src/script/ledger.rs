@@ -26,15 +26,20 @@ pub(super) struct Ledger {
     cleanup_limit: Duration,
     receipt_limit: Duration,
     grace: Duration,
+    abort: Duration,
     now: Time,
     jobs: BTreeMap<JobId, Known>,
     /// Answers that were sent and not yet reported.
     unreported: Vec<(JobId, &'static str)>,
     /// The job that the present input assigns.
     assigning: Option<JobId>,
+    /// Whether the worker has asked for a connection that is neither open nor refused.
+    wanted: bool,
     registered: bool,
     draining: bool,
     drained_by: Time,
+    /// Whether it stops with these outputs.
+    stopping: bool,
     stopped: bool,
     /// Frames sent on this connection, and how many of them the server is known to have read.
     sent: usize,
@@ -54,13 +59,16 @@ impl Ledger {
             cleanup_limit: config.cleanup_timeout,
             receipt_limit: config.receipt_timeout,
             grace: config.grace,
+            abort: config.abort_timeout,
             now: Time::ZERO,
             jobs: BTreeMap::new(),
             unreported: Vec::new(),
             assigning: None,
+            wanted: false,
             registered: false,
             draining: false,
             drained_by: Time::ZERO,
+            stopping: false,
             stopped: false,
             sent: 0,
             read: 0,
@@ -75,6 +83,10 @@ impl Ledger {
 
     pub(super) const fn is_registered(&self) -> bool {
         self.registered
+    }
+
+    pub(super) const fn wants_connection(&self) -> bool {
+        self.wanted
     }
 
     pub(super) const fn drained_by(&self) -> Time {
@@ -94,19 +106,38 @@ impl Ledger {
         self.now = now;
         self.assigning = None;
         match input {
-            Input::Connected | Input::Disconnected { .. } => self.lost(),
-            Input::FrameReceived(frame) => self.received(frame, worker),
-            Input::AttemptEnded { job, room_gone, .. } => {
+            Input::Connected if self.wanted => {
+                self.wanted = false;
+                self.lost();
+            }
+            Input::ConnectFailed(_) => self.wanted = false,
+            Input::Disconnected { .. } => {
+                self.wanted = false;
+                self.lost();
+            }
+            Input::FrameReceived(frame) if worker.is_registered() => self.received(frame, worker),
+            // The end of an attempt that does not run changes nothing.
+            Input::AttemptEnded { job, room_gone, .. } if self.is_running(job) => {
                 let known = self.job(job);
                 known.runs = false;
                 known.over |= room_gone;
                 known.holds = known.holds.filter(|holds| *holds != Holds::Stuck);
             }
+            Input::Cleaned { job, attempt } => {
+                let known = self.job(job);
+                known.cleaning = known.cleaning.filter(|(of, _)| of != attempt);
+            }
+            // A second drain does not change the first one.
+            Input::DrainRequested { .. } if self.draining => {}
             Input::DrainRequested { within } => {
                 self.draining = true;
-                self.drained_by = self.drained_by.max(now + *within + self.grace + Duration::from_secs(1));
+                self.drained_by = now + *within + self.grace + self.abort;
             }
-            Input::StopRequested => self.draining = true,
+            Input::StopRequested => {
+                let first = !std::mem::replace(&mut self.draining, true);
+                let by = now + self.abort;
+                self.drained_by = if first { by } else { self.drained_by.min(by) };
+            }
             _ => {}
         }
     }
@@ -115,9 +146,7 @@ impl Ledger {
         use server_message::Message;
         let Ok(wire::ServerMessage { message: Some(message) }) = decode(frame, MAX_FRAME_LEN) else { return };
         match message {
-            Message::Availability(wire::AvailabilityRequest { job: Some(job), .. })
-                if worker.is_registered() && !job.id.is_empty() =>
-            {
+            Message::Availability(wire::AvailabilityRequest { job: Some(job), .. }) if !job.id.is_empty() => {
                 let due = self.now + ANSWER_LIMIT;
                 self.job(&JobId::new(&job.id)).owed.push(due);
                 self.report.offers += 1;
@@ -147,6 +176,7 @@ impl Ledger {
         let asks = |id: &JobId| {
             outputs.iter().any(|output| matches!(output, Output::Ask { job, .. } if job.id == *id))
         };
+        self.stopping = stops;
         for output in outputs {
             self.check(!self.stopped, "I7", || format!("after Stopped there is {output:?}"))?;
             match output {
@@ -190,6 +220,8 @@ impl Ledger {
                 known.holds = Some(Holds::Cleanup);
                 let fits = dirty && last == *attempt;
                 self.check(fits, "I6", || format!("attempt {attempt} of {job} is cleaned up a second time"))?;
+                let until = self.now + *within;
+                self.job(job).cleaning = Some((*attempt, until));
                 self.check(!within.is_zero() && *within <= self.cleanup_limit, "I6", || {
                     format!("the cleanup of {job} has {within:?}")
                 })?;
@@ -202,16 +234,16 @@ impl Ledger {
             Output::Notice(Notice::Stuck { job }) => self.job(job).holds = Some(Holds::Stuck),
             Output::Cancel { job, .. } => self.job(job).over = true,
             Output::Ended(ended) => self.ends(&ended.job.id)?,
-            Output::Disconnect => self.lost(),
+            Output::Connect => self.wanted = true,
+            Output::Disconnect => {
+                self.wanted = false;
+                self.lost();
+            }
             Output::Stopped(_) => {
                 self.jobs.values_mut().for_each(|known| known.holds = None);
                 self.stopped = true;
             }
-            Output::Connect
-            | Output::Abort { .. }
-            | Output::Moved { .. }
-            | Output::Notice(_)
-            | Output::Leave { .. } => {}
+            Output::Abort { .. } | Output::Moved { .. } | Output::Notice(_) | Output::Leave { .. } => {}
         }
         Ok(())
     }
@@ -223,6 +255,7 @@ impl Ledger {
             (std::mem::replace(&mut known.runs, true), std::mem::replace(&mut known.dirty, true));
         (known.attempt, known.holds) = (attempt, Some(Holds::Attempt));
         self.report.attempts += 1;
+        self.cleaned(job)?;
         self.check(!runs, "I2", || format!("attempt {attempt} of {job} begins while another one runs"))?;
         self.check(attempt <= limit, "I2", || format!("{job} has attempt {attempt} of at most {limit}"))?;
         self.check(!dirty, "I6", || {
@@ -237,8 +270,17 @@ impl Ledger {
         known.in_room = true;
         let dirty = known.dirty;
         self.report.outcomes += 1;
+        self.cleaned(job)?;
         self.check(assigned || refused, "I3", || format!("{job} has an outcome without an assignment"))?;
         self.check(!dirty, "I6", || format!("{job} ends before its cleanup"))
+    }
+
+    /// A job goes on when its cleanup is done, or had its time.
+    fn cleaned(&mut self, job: &JobId) -> Checked {
+        let (now, stopping) = (self.now, self.stopping);
+        let cleaning = self.job(job).cleaning.take();
+        let done = cleaning.is_none_or(|(_, until)| stopping || now >= until);
+        self.check(done, "I6", || format!("{job} goes on before its cleanup is done"))
     }
 
     /// `excused`: the room is left in any case, as the worker stops or the job is offered again.
@@ -270,7 +312,8 @@ impl Ledger {
                 let id = JobId::new(&answer.job_id);
                 let known = self.job(&id);
                 let owed = known.owed.pop().is_some();
-                if known.holds == Some(Holds::Offer) {
+                // A copy of its offer that cannot be read has an answer of its own.
+                if known.holds == Some(Holds::Offer) && known.owed.is_empty() {
                     known.holds = answer.available.then_some(Holds::Acceptance);
                 }
                 let label = match (answer.available, answer.terminate) {
@@ -320,6 +363,8 @@ impl Ledger {
     /// Time has passed until now.
     pub(super) fn passed(&mut self, now: Time) -> Checked {
         self.now = now;
+        let drained = !self.draining || self.stopped || now < self.drained_by;
+        self.check(drained, "I7", || format!("the drain should be over by {}", self.drained_by))?;
         let late = self.jobs.iter().find(|(_, known)| known.owed.iter().any(|due| *due <= now));
         self.check(late.is_none(), "I1", || {
             let job = late.map(|(job, _)| job.to_string()).unwrap_or_default();

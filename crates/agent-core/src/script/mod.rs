@@ -14,6 +14,8 @@ mod run;
 mod shrink;
 mod step;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub use broken::BrokenPromise;
 pub use machine::{ScriptReport, WorkerMachine};

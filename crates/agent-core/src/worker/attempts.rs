@@ -12,7 +12,8 @@ use crate::outcome::AttemptEnd;
 
 impl Worker {
     pub(super) fn on_attempt_ended(&mut self, id: &JobId, end: AttemptEnd, room_gone: bool, now: Time) {
-        if let Some(entry) = self.jobs.get_mut(id) {
+        // The end of an attempt that is over already changes nothing.
+        if let Some(entry) = self.jobs.get_mut(id).filter(|entry| entry.state.has_attempt()) {
             entry.took = Some(now - entry.attempt_at);
             entry.room_gone = room_gone;
         }

@@ -31,12 +31,14 @@ impl Worker {
         self.cancel_all(&CancelReason::Drained, now);
     }
 
-    /// Stops without waiting for jobs.
+    /// Stops without waiting for jobs. A drain, or an earlier stop, ends no later for it.
     pub(super) fn on_stop(&mut self, now: Time) {
         self.abort_cause = AbortCause::StopRequested;
+        let end = now + self.config.abort_timeout;
+        let end = self.drain.as_ref().map_or(end, |drain| end.min(drain.end));
         self.on_drain(Duration::ZERO, now);
         self.timers.clear(&Timer::DrainLimit);
-        self.end_drain_at(now + self.config.abort_timeout);
+        self.end_drain_at(end);
         self.cancel_all(&CancelReason::Stopped, now);
         for job in self.jobs_where(|state| matches!(state.phase(), Some(Phase::Cancelled { .. }))) {
             self.apply(&job, JobInput::GraceOver, now);

@@ -15,6 +15,9 @@
 
 mod attempts;
 mod closing;
+#[cfg(test)]
+#[cfg(feature = "script")]
+pub(crate) mod coverage;
 mod drain;
 mod entries;
 mod io;

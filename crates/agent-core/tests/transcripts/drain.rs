@@ -107,3 +107,17 @@ fn a_stopped_machine_does_nothing_more() {
     rig.offer(1);
     assert!(rig.worker.poll_output().is_none());
 }
+
+/// A program that requests the stop again and again does not keep the worker alive.
+#[test]
+fn a_second_stop_ends_no_later() {
+    let mut rig = Rig::registered(|_| {});
+    rig.cleans = false;
+    rig.run_job(1);
+    for _ in 0..4 {
+        rig.input(Input::StopRequested);
+        rig.pass(400);
+    }
+    let log = rig.log();
+    assert_eq!(log.matches("Stopped(Ok(").count(), 1, "{log}");
+}

@@ -228,3 +228,20 @@ fn the_user_gets_the_number_of_attempts_and_their_time() {
         (Duration::from_millis(3500), Duration::from_millis(500))
     );
 }
+
+/// A driver that reports an end twice does not bring a room back.
+#[test]
+fn a_second_end_of_an_attempt_changes_nothing() {
+    let mut rig = running(|config| config.retry = RetryPolicy::attempts(3));
+    rig.cleans = false;
+    let error = || AttemptEnd::Error {
+        kind: JobErrorKind::Retryable { after: Duration::ZERO },
+        text: "the room is gone".into(),
+    };
+    rig.input(Input::AttemptEnded { job: id(1), end: error(), room_gone: true });
+    rig.input(Input::AttemptEnded { job: id(1), end: error(), room_gone: false });
+    rig.cleaned();
+    rig.pass(60_000);
+    let error = error_after(rig);
+    assert!(error.starts_with("the room is gone "), "{error}");
+}

@@ -24,6 +24,7 @@ impl Signal {
                 let opened = matches!(self.phase, Phase::Joining);
                 // No caller waits for this end, and a busy server takes its time.
                 let until = self.join_until;
+                self.media_gone = None;
                 self.phase = Phase::GivenUp { until, asked: vec![id], opened, was_connected: false };
             }
             Phase::Closed => self.done(id, Err(RoomError::NotConnected)),
@@ -103,6 +104,8 @@ impl Signal {
     pub(super) fn fail_join(&mut self, failure: JoinFailure) {
         match mem::replace(&mut self.phase, Phase::Closed) {
             Phase::Joined { connected } => {
+                // Otherwise it would end the room before the user decides.
+                self.media_gone = None;
                 self.phase = Phase::JoinFailed { connected, failure: failure.clone(), ready: false };
                 self.outputs.push_back(SignalOutput::JoinFailed { failure });
             }

@@ -295,8 +295,10 @@ impl Signal {
 
     /// The media connection is gone for good.
     pub(crate) fn media_gone(&mut self, detail: &str, now: Time) {
-        match &self.phase {
-            Phase::Closed | Phase::JoinFailed { .. } => {}
+        match &mut self.phase {
+            // What is awaited of the server needs no media.
+            Phase::Closed | Phase::GivenUp { .. } => {}
+            Phase::JoinFailed { ready, .. } => *ready = false,
             Phase::Recovering(_) => self.lose_media(shorten(detail), now),
             _ if self.media_gone.is_some() => {}
             _ => self.media_gone = Some((now + MEDIA_GONE_GRACE, shorten(detail))),

@@ -23,6 +23,9 @@ impl Signal {
 
     /// We have muted or unmuted this track.
     pub(crate) fn own_track_muted(&mut self, track: &Track) {
+        if self.is_closed() {
+            return;
+        }
         let mut events = Vec::new();
         self.roster.mute_local(&track.sid, track.muted, &mut events);
         self.outputs.extend(events.into_iter().map(SignalOutput::Event));

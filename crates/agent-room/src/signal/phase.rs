@@ -41,6 +41,11 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    /// Whether there is a WebSocket for a Leave. The server may not read it before its Join.
+    pub(super) fn signal_open(&self) -> bool {
+        matches!(self, Self::Joining | Self::GivenUp { opened: true, .. }) || self.signal_established()
+    }
+
     /// Whether the server reads our messages, and sends some at least as often as announced.
     pub(super) fn signal_established(&self) -> bool {
         match self {

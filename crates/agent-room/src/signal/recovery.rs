@@ -60,7 +60,9 @@ pub(crate) struct LowerState {
 impl Signal {
     /// An established connection was lost.
     pub(super) fn lose(&mut self, cause: DisconnectReason, new_session: bool, now: Time) {
-        let new_session = new_session || self.media_gone.take().is_some();
+        // In any case, as a new session has a media connection of its own.
+        let media_gone = self.media_gone.take().is_some();
+        let new_session = new_session || media_gone;
         match &mut self.phase {
             Phase::Connected => {
                 let stable = |since| now - since >= STABLE_AFTER;
@@ -184,8 +186,11 @@ impl Signal {
     }
 
     /// The lower layers' state for a [`SignalOutput::Resume`], and their offer. `None`: the last offer is not
-    /// answered yet, and the server may not have received it.
+    /// answered yet, and the server may not have received it. Does nothing if the resume is over already.
     pub(crate) fn sync(&mut self, below: LowerState, offer: Option<String>, now: Time) {
+        if !matches!(&self.phase, Phase::Recovering(recovery) if matches!(recovery.step, Step::Restarting)) {
+            return;
+        }
         let description = |kind: &str, sdp: &str| proto::SessionDescription {
             r#type: kind.to_owned(),
             sdp: sdp.to_owned(),

@@ -56,7 +56,7 @@ impl Signal {
                     if let Phase::Joined { .. } = self.phase {
                         return self.fail_join(JoinFailure::Media { detail });
                     }
-                    if !matches!(self.phase, Phase::Connected) {
+                    if !matches!(self.phase, Phase::Connected) && self.phase.signal_open() {
                         self.send_leave();
                     }
                     self.lose(DisconnectReason::MediaLost { detail }, true, now);

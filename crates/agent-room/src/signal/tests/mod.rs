@@ -1,5 +1,6 @@
 //! Transcripts: the server's messages on the left, the machine's outputs on the right, as text.
 
+mod any_input;
 mod newer;
 mod recovery;
 mod subscriptions;
@@ -675,4 +676,64 @@ fn a_change_that_is_too_long_for_any_server_is_not_sent() {
         );
     }
     assert!(!rig.script.contains("    Send"));
+}
+
+/// The user decides what follows a failed join, however it came about that there were no media.
+#[test]
+fn media_that_were_lost_before_a_join_failed_do_not_end_it() {
+    let mut rig = Rig::joined(quiet);
+    rig.leaves_failed_join = false;
+    rig.wait(Duration::from_secs(9));
+    rig.step("gone", |signal, now| signal.media_gone("closed", now));
+    for _ in 0..3 {
+        rig.wait(Duration::from_secs(1));
+        rig.receives(Response::Pong(1));
+    }
+    assert!(rig.script.contains("JoinFailed {") && !rig.signal.is_closed(), "{}", rig.script);
+    rig.step("retry", |signal, now| signal.retry_join(Duration::from_secs(10), now));
+    rig.step("media ready", Signal::media_ready);
+    assert!(rig.signal.is_connected(), "{}", rig.script);
+}
+
+/// Media that came after the join had failed, and are lost again, are no connection.
+#[test]
+fn a_retry_after_media_were_lost_waits_for_media() {
+    let mut rig = Rig::joined(quiet);
+    rig.leaves_failed_join = false;
+    rig.step("answer", |signal, now| signal.answer_unusable("no sdp", now));
+    rig.step("media ready", Signal::media_ready);
+    rig.step("gone", |signal, now| signal.media_gone("closed", now));
+    rig.step("retry", |signal, now| signal.retry_join(Duration::from_secs(10), now));
+    assert!(!rig.signal.is_connected() && rig.script.contains("RestartMedia"), "{}", rig.script);
+}
+
+#[test]
+fn nothing_is_sent_without_a_connection_when_media_are_lost() {
+    let mut rig = Rig::new(quiet);
+    rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
+    rig.step("gone", |signal, now| signal.media_gone("closed", now));
+    rig.wait(Duration::from_secs(2));
+    assert!(rig.signal.is_closed() && !rig.script.contains("    Send"), "{}", rig.script);
+    // A join that was given up is not ended by it: its Leave has to wait for the server's Join.
+    let mut rig = Rig::new(quiet);
+    rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned()));
+    rig.command(1, RoomCommand::Leave);
+    rig.step("gone", |signal, now| signal.media_gone("closed", now));
+    rig.wait(Duration::from_secs(3));
+    rig.step("opened", Signal::opened);
+    rig.receives(Response::Join(join()));
+    assert!(rig.signal.is_closed() && rig.script.contains("    Send Leave("), "{}", rig.script);
+}
+
+/// The answer of the layers below may come when the resume is over: then there is nothing to send it on.
+#[test]
+fn the_state_of_a_resume_that_is_over_is_not_sent() {
+    let mut rig = Rig::connected(quiet);
+    recovery::lost(&mut rig);
+    recovery::opened(&mut rig);
+    recovery::resumed(&mut rig, 0);
+    recovery::lost(&mut rig);
+    rig.script.clear();
+    recovery::synced(&mut rig);
+    assert!(!rig.script.contains("    "), "{}", rig.script);
 }

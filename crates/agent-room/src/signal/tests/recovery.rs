@@ -457,3 +457,19 @@ fn what_overtakes_the_answer_to_a_resume_is_not_lost() {
     assert!(rig.script.contains("Resume"), "{}", rig.script);
     assert_eq!(rig.signal.violations(), 0);
 }
+
+/// The old media connection was lost just before the server asked for a new session.
+#[test]
+fn a_new_session_does_not_end_because_of_the_old_media() {
+    let mut rig = Rig::connected(quiet);
+    rig.step("gone", |signal, now| signal.media_gone("closed", now));
+    rig.receives(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
+    rig.step("bound", |signal, _| signal.bound("v=0 new".to_owned()));
+    opened(&mut rig);
+    rig.receives(rejoin("RM_1", Vec::new()));
+    rig.script.clear();
+    rig.wait(Duration::from_secs(3));
+    assert!(!rig.script.contains("Leave(") && !rig.script.contains("Rebind"), "{}", rig.script);
+    rig.step("media ready", Signal::media_ready);
+    assert!(rig.signal.is_connected(), "{}", rig.script);
+}
