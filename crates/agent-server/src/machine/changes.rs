@@ -154,6 +154,7 @@ impl Server {
         let member = self.member_mut(&room, &identity);
         let member = member.ok_or(Refusal::PARTICIPANT)?;
         let me = Arc::make_mut(&mut member.participant);
+        let could_subscribe = me.permissions.can_subscribe;
         let mut kinds = Vec::new();
         if let Some(metadata) = change.metadata.filter(|new| *new != me.metadata) {
             me.metadata = metadata;
@@ -191,7 +192,10 @@ impl Server {
                 }
                 Kind::Permissions => RoomEvent::PermissionsChanged(me.clone()),
             };
-            self.notify_room(&room, &event);
+            self.notify_of(&room, &me, &event);
+        }
+        if me.permissions.can_subscribe != could_subscribe {
+            self.may_subscribe(&room, &identity);
         }
         Ok(me)
     }
@@ -265,10 +269,10 @@ impl Server {
         let me = Arc::make_mut(&mut member.participant);
         let first = me.tracks.is_empty();
         me.tracks.insert(sid, track.clone());
-        let (id, participant) = (Some(member.id), member.participant.clone());
+        let participant = member.participant.clone();
         let published = RoomEvent::TrackPublished { participant: participant.clone(), track: track.clone() };
-        self.notify_others(&room, id, &published);
-        self.notify_receivers(&room, id, &track, || RoomEvent::TrackSubscribed {
+        self.notify_others_of(&room, &participant, &published);
+        self.notify_receivers(&room, &participant, &track, || RoomEvent::TrackSubscribed {
             participant: participant.clone(),
             track: track.clone(),
         });
@@ -283,11 +287,14 @@ impl Server {
         let member = self.member_mut(&room, &identity);
         let member = member.ok_or(Refusal::TRACK)?;
         let track = Arc::make_mut(&mut member.participant).tracks.remove(&sid).ok_or(Refusal::TRACK)?;
-        let (id, participant) = (Some(member.id), member.participant.clone());
-        self.notify_receivers(&room, id, &track, || RoomEvent::TrackUnsubscribed { track_sid: sid.clone() });
+        let participant = member.participant.clone();
+        self.notify_receivers(&room, &participant, &track, || RoomEvent::TrackUnsubscribed {
+            track_sid: sid.clone(),
+        });
         self.forget_choices(&room, [&sid].into_iter());
         self.own_track_gone(&participant, &track);
-        self.notify_others(&room, id, &RoomEvent::TrackUnpublished { participant, track });
+        let event = RoomEvent::TrackUnpublished { participant: participant.clone(), track };
+        self.notify_others_of(&room, &participant, &event);
         Ok(())
     }
 
@@ -302,11 +309,12 @@ impl Server {
         if changed {
             self.report_own_track(sid);
             let heard = track.clone();
+            let who = participant.clone();
             let event = match muted {
                 true => RoomEvent::TrackMuted { participant, track: heard },
                 false => RoomEvent::TrackUnmuted { participant, track: heard },
             };
-            self.notify_room(room, &event);
+            self.notify_of(room, &who, &event);
         }
         Ok(track)
     }

@@ -41,7 +41,8 @@ impl Server {
         Arc::make_mut(&mut member.participant).data_tracks.insert(track.sid.clone(), track.clone());
         let participant = member.participant.clone();
         self.data_tracks.published.insert((sender.member, id), track.sid.clone());
-        self.notify_room(sender.room, &RoomEvent::DataTrackPublished { participant, track });
+        let event = RoomEvent::DataTrackPublished { participant: participant.clone(), track };
+        self.notify_of(sender.room, &participant, &event);
         Ok(())
     }
 
@@ -77,7 +78,8 @@ impl Server {
             return Ok(());
         };
         let participant = member.participant.clone();
-        self.notify_room(sender.room, &RoomEvent::DataTrackUnpublished { participant, track });
+        let event = RoomEvent::DataTrackUnpublished { participant: participant.clone(), track };
+        self.notify_of(sender.room, &participant, &event);
         Ok(())
     }
 
@@ -91,7 +93,8 @@ impl Server {
             return Err(RoomError::NotAllowed { detail: "no permission to subscribe".to_owned() });
         }
         let others = self.rooms.get(sender.room).into_iter().flat_map(|room| room.members.values());
-        let mut others = others.filter(|other| other.id != sender.member);
+        let mut others =
+            others.filter(|other| other.id != sender.member && !other.participant.permissions.hidden);
         if !others.any(|other| other.participant.data_tracks.contains_key(&sid)) {
             return Err(RoomError::TrackUnpublished);
         }

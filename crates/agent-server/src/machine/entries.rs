@@ -140,10 +140,15 @@ pub(super) struct Member {
 impl Member {
     /// Whether it is subscribed to this track of another member.
     pub(super) fn is_subscribed(&self, track: &Track) -> bool {
+        self.wants(track) && self.participant.permissions.can_subscribe
+    }
+
+    /// Whether it would be, if it may subscribe.
+    pub(super) fn wants(&self, track: &Track) -> bool {
         let automatic = self.auto_subscribe.includes(track.kind);
         let wants = self.choices.get(&track.sid).map_or(automatic, |choice| choice.wants(automatic));
         let exists = matches!(track.kind, TrackKind::Audio | TrackKind::Video);
-        wants && exists && self.participant.permissions.can_subscribe
+        wants && exists
     }
 
     /// Whether it has not paused this track.

@@ -203,16 +203,37 @@ impl Server {
         self.notify_others(room, None, event);
     }
 
-    /// Notifies the members that are subscribed to this track, except the publisher.
+    /// Notifies everybody of a change of this participant: the others do not know of a hidden one.
+    pub(super) fn notify_of(&mut self, room: &str, participant: &Participant, event: &RoomEvent) {
+        if !participant.permissions.hidden {
+            self.notify_room(room, event);
+        } else if let Some(member) = self.member_of(room, &participant.identity) {
+            self.out.push_back(Output::Notify { member, event: event.clone() });
+        }
+    }
+
+    /// Notifies the others of a change of this participant, unless it is hidden.
+    pub(super) fn notify_others_of(&mut self, room: &str, participant: &Participant, event: &RoomEvent) {
+        if !participant.permissions.hidden {
+            let member = self.member_of(room, &participant.identity);
+            self.notify_others(room, member, event);
+        }
+    }
+
+    /// Notifies the members that are subscribed to this track of a participant.
     pub(super) fn notify_receivers(
         &mut self,
         room: &str,
-        publisher: Option<MemberId>,
+        publisher: &Participant,
         track: &Track,
         event: impl Fn() -> RoomEvent,
     ) {
+        if publisher.permissions.hidden {
+            return;
+        }
         let Some(room) = self.rooms.get(room) else { return };
-        let others = room.members.values().filter(|member| Some(member.id) != publisher);
+        let others = room.members.iter().filter(|(identity, _)| **identity != publisher.identity);
+        let others = others.map(|(_, member)| member);
         for member in others.filter(|member| member.is_subscribed(track)) {
             self.out.push_back(Output::Notify { member: member.id, event: event() });
         }

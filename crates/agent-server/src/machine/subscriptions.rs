@@ -95,6 +95,32 @@ impl Server {
         self.out.push_back(Output::Notify { member: id, event });
     }
 
+    /// A member may subscribe from now on, or no longer: it is sent what it wants, or nothing.
+    pub(super) fn may_subscribe(&mut self, room: &str, identity: &str) {
+        let Some(entry) = self.rooms.get(room) else { return };
+        let Some(member) = entry.members.get(identity) else { return };
+        let (id, may) = (member.id, member.participant.permissions.can_subscribe);
+        let others = entry
+            .members
+            .iter()
+            .filter(|(who, other)| **who != identity && !other.participant.permissions.hidden);
+        let tracks = others.flat_map(|(_, other)| {
+            other.participant.tracks.values().map(|track| (other.participant.clone(), track.clone()))
+        });
+        let wanted: Vec<_> = tracks.filter(|(_, track)| member.wants(track)).collect();
+        for (participant, track) in wanted {
+            let sid = track.sid.clone();
+            let event = match may {
+                true => RoomEvent::TrackSubscribed { participant, track },
+                false => RoomEvent::TrackUnsubscribed { track_sid: track.sid },
+            };
+            self.out.push_back(Output::Notify { member: id, event });
+            if may {
+                self.own_track_subscribed(&sid);
+            }
+        }
+    }
+
     /// A track of a participant other than this one, and its publisher.
     fn track_of_others(
         &self,
@@ -102,7 +128,12 @@ impl Server {
         identity: &str,
         track_sid: &str,
     ) -> Option<(Arc<Participant>, Track)> {
-        let mut others = self.rooms.get(room)?.members.iter().filter(|(who, _)| *who != identity);
+        let mut others = self
+            .rooms
+            .get(room)?
+            .members
+            .iter()
+            .filter(|(who, other)| *who != identity && !other.participant.permissions.hidden);
         others.find_map(|(_, member)| {
             Some((member.participant.clone(), member.participant.tracks.get(track_sid)?.clone()))
         })
@@ -140,7 +171,10 @@ impl Server {
         track_sid: &str,
     ) -> impl Iterator<Item = (&'a String, &'a Member, &'a Track)> {
         let members = self.rooms.get(room).map(|room| &room.members);
-        let track = members.and_then(|all| all.get(publisher)?.participant.tracks.get(track_sid));
+        let publishing = members.and_then(|all| all.get(publisher));
+        // The others do not know of a hidden participant.
+        let publishing = publishing.filter(|member| !member.participant.permissions.hidden);
+        let track = publishing.and_then(|member| member.participant.tracks.get(track_sid));
         let others = members.into_iter().flatten().filter(move |(identity, _)| *identity != publisher);
         let sent = others.filter_map(move |(identity, member)| Some((identity, member, track?)));
         sent.filter(|(_, member, track)| member.is_subscribed(track))

@@ -1,10 +1,10 @@
 //! Transcripts of the server machine: inputs and outputs as readable text.
 
+mod any_input;
 mod calls;
 mod cold_cache;
 mod history;
 mod jobs;
-mod promises;
 #[cfg(feature = "serde")]
 mod replay;
 mod rig;

@@ -2,10 +2,10 @@
 
 use agent_proto::livekit as wire;
 use agent_proto::livekit::JobStatus::JsSuccess;
-use agent_room::DisconnectReason;
+use agent_room::{AudioTrackOptions, DisconnectReason, Permissions, RoomCommand};
 
 use super::rig::Rig;
-use crate::machine::{Grant, Join, OpenRoom, Refusal};
+use crate::machine::{Change, ChangeParticipant, Grant, Join, OpenRoom, Refusal};
 
 /// The status must precede the leave: in the other order the server has already decided.
 #[test]
@@ -164,4 +164,46 @@ fn who_cannot_join() {
     let twice = rig.call("the same stay begins twice", Join::new(member, grant));
     assert!(matches!(twice, Err(Refusal::NotAdmitted { .. })), "{twice:?}");
     insta::assert_snapshot!(rig.log().replace(&"x".repeat(256), "xxx"));
+}
+
+/// The others do not know of a hidden participant, whatever it does: only itself is notified.
+#[test]
+fn a_hidden_participant_stays_hidden() {
+    let mut rig = Rig::new();
+    rig.person_joins("lobby", "ada");
+    let spy = rig.joins_with("lobby", "spy", |grant| {
+        (grant.permissions.hidden, grant.permissions.can_publish) = (true, true);
+        grant.permissions.can_update_metadata = true;
+    });
+    rig.forget();
+    rig.commands("spy has a name", spy, RoomCommand::SetName("Spy".to_owned())).unwrap();
+    let track = RoomCommand::PublishTrack { options: AudioTrackOptions::default() };
+    let track = rig.commands("spy publishes a track", spy, track).unwrap();
+    rig.commands("spy mutes it", spy, RoomCommand::MuteTrack { track, muted: true }).unwrap();
+    rig.commands("spy ends it", spy, RoomCommand::UnpublishTrack { track }).unwrap();
+    let data = RoomCommand::PublishDataTrack { name: "data".to_owned() };
+    let track = rig.commands("spy publishes data", spy, data).unwrap();
+    rig.commands("spy ends the data", spy, RoomCommand::UnpublishDataTrack { track }).unwrap();
+    assert!(!rig.text().contains("< to ada:"), "{}", rig.text());
+    assert!(rig.text().contains("< to spy: NameChanged"), "{}", rig.text());
+}
+
+/// A permission that is withdrawn, or given, changes what a participant is sent.
+#[test]
+fn who_may_not_subscribe_any_more_is_sent_nothing() {
+    let mut rig = Rig::new();
+    rig.joins_with("lobby", "ada", |grant| grant.permissions.can_subscribe = true);
+    let bob = rig.joins_with("lobby", "bob", |grant| grant.permissions.can_publish = true);
+    let track = RoomCommand::PublishTrack { options: AudioTrackOptions::default() };
+    rig.commands("bob publishes a track", bob, track).unwrap();
+    rig.forget();
+    for may in [false, true] {
+        let mut permissions = Permissions::default();
+        permissions.can_subscribe = may;
+        let change = Change { permissions: Some(permissions), ..Change::default() };
+        let (room, identity) = ("lobby".to_owned(), "ada".to_owned());
+        rig.call("ada's permissions change", ChangeParticipant { room, identity, change }).unwrap();
+        let shown = if may { "< to ada: TrackSubscribed" } else { "< to ada: TrackUnsubscribed" };
+        assert_eq!(rig.text().matches(shown).count(), 1, "{}", rig.text());
+    }
 }
