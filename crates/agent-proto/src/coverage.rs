@@ -1,7 +1,7 @@
 //! State × input coverage: which inputs a test has passed to a machine in which of its states.
 //!
-//! A machine without I/O takes any input in any state, so a test of it is complete when each pair has come up.
-//! [`kinds!`](crate::kinds) lists states and inputs; an exhaustive `match` over the machine's own types
+//! A machine without I/O takes any input in any state, so a test of it is complete when each pair has come
+//! up. [`kinds!`](crate::kinds) lists states and inputs; an exhaustive `match` over the machine's own types
 //! chooses the kind, so that a new variant is a compile error in the test. [`Coverage`] counts the pairs, and
 //! makes scripts for those that random scripts have missed; [`smallest`] makes a script that fails small.
 //!

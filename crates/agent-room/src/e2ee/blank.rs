@@ -1,7 +1,7 @@
 //! Frames that the server makes itself: nobody can encrypt them, so only those that show nothing are
 //! accepted.
 
-use super::EncryptedCodec;
+use super::codec::EncryptedCodec;
 
 /// The beginning of the server's silence; zeros follow.
 const OPUS: &[u8] = &[0xf8, 0xff, 0xfe];

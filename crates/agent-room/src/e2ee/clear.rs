@@ -1,6 +1,6 @@
 //! How much of a frame stays readable, so that servers and packetisers find what they need.
 
-use super::EncryptedCodec;
+use super::codec::EncryptedCodec;
 
 /// The number of bytes at the beginning of a frame that are not encrypted. `None`: a frame that is none of
 /// its codec.

@@ -23,7 +23,7 @@ pub(super) fn open(sealed: &[u8], cipher: &LessSafeKey, nonce: &[u8]) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use super::super::E2eeKey;
+    use super::super::key::E2eeKey;
     use super::*;
 
     #[test]

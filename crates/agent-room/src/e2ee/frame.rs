@@ -8,8 +8,8 @@
 
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 
-use super::EncryptedCodec;
 use super::clear::{clear_len, long_start_codes};
+use super::codec::EncryptedCodec;
 use super::rbsp;
 
 pub(super) const TAG_LEN: usize = 16;
@@ -79,7 +79,7 @@ impl<'a> Sealed<'a> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::E2eeKey;
+    use super::super::key::{E2eeKey, KeyDerivation};
     use super::*;
 
     fn cipher() -> LessSafeKey {
@@ -128,7 +128,7 @@ mod tests {
                 _ => &[0x78],
             };
             let frame = [start, &body].concat();
-            let cipher = E2eeKey::derive("secret", super::super::KeyDerivation::Hkdf, "").cipher().unwrap();
+            let cipher = E2eeKey::derive("secret", KeyDerivation::Hkdf, "").cipher().unwrap();
             let sealed = seal(codec, &frame, &cipher, index, nonce).unwrap();
             let read = Sealed::read(codec, &sealed).unwrap();
             prop_assert_eq!(read.key_index, index);
@@ -137,7 +137,7 @@ mod tests {
 
         #[test]
         fn any_bytes_can_be_read(codec in codecs(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let cipher = E2eeKey::derive("secret", super::super::KeyDerivation::Hkdf, "").cipher().unwrap();
+            let cipher = E2eeKey::derive("secret", KeyDerivation::Hkdf, "").cipher().unwrap();
             if let Some(sealed) = Sealed::read(codec, &bytes) {
                 prop_assert_eq!(sealed.open(&cipher), None);
             }

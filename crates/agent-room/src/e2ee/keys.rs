@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::aead::LessSafeKey;
 
+use super::error::E2eeError;
 use super::frame::NONCE_LEN;
 use super::key::E2eeKey;
 use super::nonce::Nonces;
@@ -153,40 +154,6 @@ impl Keys {
     }
 }
 
-/// Why something could not be encrypted or decrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub enum E2eeError {
-    /// There is no key with this index.
-    #[error("there is no key {index} for this participant: set it with its passphrase")]
-    MissingKey {
-        /// Its index.
-        index: u8,
-    },
-    /// It was encrypted with another key, or changed on its way.
-    #[error("key {index} does not fit: the participants must use the same passphrase, salt and derivation")]
-    WrongKey {
-        /// Its index.
-        index: u8,
-    },
-    /// What should be encrypted is not.
-    #[error("it is not encrypted, though its sender says so")]
-    NotEncrypted,
-    /// The room was joined without end-to-end encryption.
-    #[error("the room was joined without it: pass its options to the join")]
-    Off,
-    /// The system has no random numbers.
-    #[error("the system has no random numbers")]
-    NoRandomness,
-    /// Frames of this codec cannot be encrypted: packetisers could not split them.
-    #[error("frames of VP9 and AV1 cannot be encrypted: publish VP8, H.264 or H.265")]
-    Codec,
-    /// It is no frame of its codec.
-    #[error("it cannot be encrypted: it is no frame of its codec")]
-    NoFrame,
-}
-
 /// The keys of one sender.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeyRing {
@@ -307,7 +274,7 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
-    use super::super::KeyDerivation;
+    use super::super::key::KeyDerivation;
     use super::*;
 
     fn key(secret: &str) -> E2eeKey {

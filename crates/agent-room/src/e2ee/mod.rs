@@ -6,7 +6,9 @@
 
 mod blank;
 mod clear;
+mod codec;
 mod data;
+mod error;
 mod frame;
 mod key;
 mod keys;
@@ -17,27 +19,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use error::E2eeError;
 pub use key::{E2eeKey, KeyDerivation};
-pub use keys::{E2eeError, E2eeOptions};
+pub use keys::E2eeOptions;
 pub(crate) use room::E2ee;
 pub use state::E2eeState;
-
-/// What a frame of a track contains, as far as it matters for its encryption.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum EncryptedCodec {
-    Opus,
-    Vp8,
-    Vp9,
-    Av1,
-    H264,
-    H265,
-}
-
-impl EncryptedCodec {
-    #[cfg(test)]
-    const ALL: [Self; 6] = [Self::Opus, Self::Vp8, Self::Vp9, Self::Av1, Self::H264, Self::H265];
-
-    const fn is_escaped(self) -> bool {
-        matches!(self, Self::H264 | Self::H265)
-    }
-}

@@ -5,18 +5,22 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use agent_proto::{MAX_FRAME_LEN, decode, encode, livekit as proto};
+
+use super::codec::EncryptedCodec;
+use super::error::E2eeError;
+use super::frame::{self, Sealed};
+use super::key::E2eeKey;
+use super::keys::{E2eeOptions, Keys, Opened};
+use super::state::E2eeState;
+use super::{blank, data};
+use crate::local_tracks::{PlacedForm, PlacedFrame};
+use crate::{
+    EncodedVideoFrame, MediaFrame, Participant, RoomError, RoomEvent, Track, TrackKind, TrackOptions,
+    VideoCodec, VideoTrackOptions,
+};
 use proto::data_packet::Value;
 use proto::encrypted_packet_payload::Value as Inner;
 use proto::signal_request::Message as Request;
-
-use super::frame::{self, Sealed};
-use super::keys::{Keys, Opened};
-use super::{E2eeError, E2eeKey, E2eeState, EncryptedCodec, blank, data};
-use crate::local_tracks::{PlacedForm, PlacedFrame};
-use crate::{
-    E2eeOptions, EncodedVideoFrame, MediaFrame, Participant, RoomError, RoomEvent, Track, TrackKind,
-    TrackOptions, VideoCodec, VideoTrackOptions,
-};
 
 /// The encryption of a room.
 pub(crate) struct E2ee {
@@ -288,18 +292,6 @@ fn with_payload(frame: MediaFrame, payload: Bytes) -> MediaFrame {
         MediaFrame::Video(frame) => {
             let key_frame = frame.key_frame || crate::video::is_key_frame(frame.codec, &payload);
             MediaFrame::Video(EncodedVideoFrame { payload, key_frame, ..frame })
-        }
-    }
-}
-
-impl From<VideoCodec> for EncryptedCodec {
-    fn from(codec: VideoCodec) -> Self {
-        match codec {
-            VideoCodec::Vp8 => Self::Vp8,
-            VideoCodec::Vp9 => Self::Vp9,
-            VideoCodec::Av1 => Self::Av1,
-            VideoCodec::H264 => Self::H264,
-            VideoCodec::H265 => Self::H265,
         }
     }
 }

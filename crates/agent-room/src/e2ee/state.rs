@@ -1,6 +1,6 @@
 //! Whether what a participant encrypts can be read.
 
-use super::E2eeError;
+use super::error::E2eeError;
 
 /// Whether what a participant encrypts can be read, or what we send be encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

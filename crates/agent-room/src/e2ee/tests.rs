@@ -6,7 +6,6 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use agent_proto::livekit as proto;
-use proto::data_packet::Value;
 
 use super::{E2ee, E2eeError, E2eeKey, E2eeOptions, E2eeState, KeyDerivation};
 use crate::local_tracks::{PlacedForm, PlacedFrame};
@@ -14,6 +13,7 @@ use crate::{
     AudioLevel, Connected, DisconnectReason, EncodedFrame, MediaFrame, Participant, RoomError, RoomEvent,
     RoomInfo, Track, TrackKind,
 };
+use proto::data_packet::Value;
 
 const TRAILER: &[u8] = b"made by the server";
 const SOUND: &[u8] = b"\x78sound";
@@ -120,7 +120,7 @@ fn a_ratchet_and_another_key_are_followed() {
     let options = E2eeOptions::per_participant().own_key(key("ada's"));
     let mut ada = room("ada", "bob", Some(&options));
     let mut bob = room("bob", "ada", Some(&E2eeOptions::per_participant().key_of("ada", key("ada's"))));
-    let mut hears = |ada: &mut E2ee, bob: &mut E2ee| {
+    let hears = |ada: &mut E2ee, bob: &mut E2ee| {
         let sealed = seal(ada, SOUND).unwrap();
         let heard = open(bob, "TR_sealed", &sealed).is_some();
         (heard, states(bob).into_iter().map(|(_, _, state)| state).collect::<Vec<_>>())

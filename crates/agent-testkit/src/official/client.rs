@@ -96,8 +96,8 @@ impl OfficialClient {
         Ok(client)
     }
 
-    /// The energy of what a browser has decoded of an audio track so far: 0 for silence, and grows by up to 1 a
-    /// second of sound (`totalAudioEnergy` of WebRTC).
+    /// The energy of what a browser has decoded of an audio track so far: 0 for silence, and grows by up to 1
+    /// a second of sound (`totalAudioEnergy` of WebRTC).
     ///
     /// # Errors
     /// [`ClientError`], also with another SDK than the browser's.

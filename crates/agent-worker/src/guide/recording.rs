@@ -81,15 +81,13 @@
 //! # What the recorder does
 //! - **Order and times.** Frames wait for half a second
 //!   ([`delay`](crate::recording::RecorderOptions::delay)). Then those of audio and video are in order, at
-//! the times
-//!   at which they were captured, whenever their packets came.
+//!   the times at which they were captured, whenever their packets came.
 //! - **Pauses.** Lost packets are marked as lost, so that a player conceals them. What was not sent, as the
 //!   sender was silent or muted, is silence, which takes 1 kB for ten seconds. So the sound of a file is as
 //!   long as what it recorded, in all players.
 //! - **Parts.** Another codec or size of the picture begins another file; so does video that comes later than
 //!   audio, and the other way round, as players expect both to be announced at the beginning. A connection
-//! that is
-//!   re-established does not: the file continues at the right time.
+//!   that is re-established does not: the file continues at the right time.
 //! - **Limits.** [`max_duration`](crate::recording::RecorderOptions::max_duration) ends it; what waits is at
 //!   most 16 MiB and 2,048 frames of a track; [`stats`](crate::recording::Recorder::stats) counts what was
 //!   dropped.

@@ -26,16 +26,18 @@ pub(super) struct Counted {
 impl Counted {
     /// With fewer slots than jobs, and times that scripts get past.
     pub(super) fn new() -> Self {
-        let mut config = Config::default();
-        config.max_jobs = 2;
-        config.grace = Duration::from_secs(2);
-        config.abort_timeout = Duration::from_secs(4);
-        config.cleanup_timeout = Duration::from_secs(3);
-        config.job_timeout = Some(Duration::from_secs(120));
-        config.stale_after = Duration::from_secs(5);
-        config.stable_after = Duration::from_secs(5);
-        config.connect_timeout = Duration::from_secs(6);
-        config.register_timeout = Duration::from_secs(6);
+        let config = Config {
+            max_jobs: 2,
+            grace: Duration::from_secs(2),
+            abort_timeout: Duration::from_secs(4),
+            cleanup_timeout: Duration::from_secs(3),
+            job_timeout: Some(Duration::from_secs(120)),
+            stale_after: Duration::from_secs(5),
+            stable_after: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(6),
+            register_timeout: Duration::from_secs(6),
+            ..Config::default()
+        };
         Self { worker: Worker::new(config, 0), hits: Vec::new(), timers: Vec::new(), now: Time::ZERO }
     }
 

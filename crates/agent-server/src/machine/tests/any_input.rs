@@ -21,7 +21,7 @@ use kinds::{InputKind, State};
 pub(super) use world::{Op, World};
 
 /// Random scripts, from which the way to each state is learnt.
-const SCRIPTS: usize = 150;
+const SCRIPTS: usize = 300;
 
 type Seen = Coverage<State, InputKind, Op>;
 

@@ -177,7 +177,7 @@ fn a_hidden_participant_stays_hidden() {
     });
     rig.forget();
     rig.commands("spy has a name", spy, RoomCommand::SetName("Spy".to_owned())).unwrap();
-    let track = RoomCommand::PublishTrack { options: AudioTrackOptions::default() };
+    let track = RoomCommand::PublishTrack { options: AudioTrackOptions::default().into() };
     let track = rig.commands("spy publishes a track", spy, track).unwrap();
     rig.commands("spy mutes it", spy, RoomCommand::MuteTrack { track, muted: true }).unwrap();
     rig.commands("spy ends it", spy, RoomCommand::UnpublishTrack { track }).unwrap();
@@ -194,7 +194,7 @@ fn who_may_not_subscribe_any_more_is_sent_nothing() {
     let mut rig = Rig::new();
     rig.joins_with("lobby", "ada", |grant| grant.permissions.can_subscribe = true);
     let bob = rig.joins_with("lobby", "bob", |grant| grant.permissions.can_publish = true);
-    let track = RoomCommand::PublishTrack { options: AudioTrackOptions::default() };
+    let track = RoomCommand::PublishTrack { options: AudioTrackOptions::default().into() };
     rig.commands("bob publishes a track", bob, track).unwrap();
     rig.forget();
     for may in [false, true] {

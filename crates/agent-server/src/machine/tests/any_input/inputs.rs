@@ -6,9 +6,9 @@ use std::time::Duration;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::worker_message::Message;
 use agent_room::{
-    AudioTrackOptions, AutoSubscribe, CommandId, DataTrackFrame, DisconnectReason, Permissions, Publish,
-    RoomCommand, RpcCall, RpcError, RpcRequestId, Speaker, StreamKind, StreamOptions, SubscriptionChange,
-    TrackKind, TrackSource,
+    AudioTrackOptions, AutoSubscribe, CommandId, DataTrackFrame, DisconnectReason, E2eeKey, KeyDerivation,
+    Permissions, Publish, RoomCommand, RpcCall, RpcError, RpcRequestId, Speaker, StreamKind, StreamOptions,
+    SubscriptionChange, TrackKind, TrackSource,
 };
 
 use super::kinds::InputKind;
@@ -321,7 +321,7 @@ fn command(
             RoomCommand::SubscribeDataTrack { sid }
         }
         K::CommandUnsubscribeDataTrack => RoomCommand::UnsubscribeDataTrack { subscription: own },
-        K::CommandPublishTrack => RoomCommand::PublishTrack { options: AudioTrackOptions::default() },
+        K::CommandPublishTrack => RoomCommand::PublishTrack { options: AudioTrackOptions::default().into() },
         K::CommandUnpublishTrack => RoomCommand::UnpublishTrack { track: own },
         K::CommandMuteTrack => RoomCommand::MuteTrack { track: own, muted: bits.is() },
         K::CommandChangeSubscription => {
@@ -336,6 +336,16 @@ fn command(
             };
             RoomCommand::ChangeSubscription { track_sid, change }
         }
+        K::CommandRequestKeyFrame => {
+            let (_, track_sid) = track(bits, room, server);
+            RoomCommand::RequestKeyFrame { track_sid }
+        }
+        K::CommandSetE2eeKey => {
+            let key = E2eeKey::derive("secret", KeyDerivation::Hkdf, "");
+            RoomCommand::SetE2eeKey { participant: None, index: 0, key }
+        }
+        K::CommandUseE2eeKey => RoomCommand::UseE2eeKey { index: 0 },
+        K::CommandRatchetE2eeKey => RoomCommand::RatchetE2eeKey { index: 0 },
         K::CommandResetSubscriptions => RoomCommand::ResetSubscriptions { before: known.last_id },
         K::CommandSetMetadata => RoomCommand::SetMetadata("metadata".to_owned()),
         K::CommandSetName => RoomCommand::SetName("name".to_owned()),
