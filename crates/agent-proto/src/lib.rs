@@ -1,6 +1,6 @@
 //! The LiveKit messages that this SDK speaks, as [prost] types generated from our own `.proto` files, and a
 //! [codec](decode) that refuses a frame over a size limit before it is parsed. Also the few types that every
-//! other crate needs: [`Time`], [`Secret`], [`ParticipantKind`], [`TrackSource`], a
+//! other crate needs: [`Time`], [`Secret`], [`ParticipantKind`], [`TrackSource`], [`VideoCodec`], a
 //! [bounded queue](DropOldest), the display of [text] from others, the [recording] of machines, and the
 //! [watch] on a value.
 //!
@@ -29,6 +29,7 @@ pub mod seconds;
 mod secret;
 pub mod text;
 mod time;
+mod video_codec;
 pub mod watch;
 
 pub use codec::{DecodeError, MAX_FRAME_LEN, decode, encode};
@@ -37,6 +38,7 @@ pub use kinds::{KindDetail, ParticipantKind, TrackSource};
 pub use queue::{DropOldest, Popped, QueueEntry, QueueLimits};
 pub use secret::Secret;
 pub use time::Time;
+pub use video_codec::VideoCodec;
 
 /// The descriptors of everything in [`livekit`]: an encoded `google.protobuf.FileDescriptorSet`, without
 /// comments.

@@ -78,7 +78,7 @@ mod unknown_method;
 mod video;
 mod view;
 
-pub use agent_proto::{KindDetail, ParticipantKind, TrackSource};
+pub use agent_proto::{KindDetail, ParticipantKind, TrackSource, VideoCodec};
 pub use agent_state::{AGENT_STATE_ATTRIBUTE, AgentState};
 pub use command::{CommandId, Publish, RoomCommand};
 pub use config::{AutoSubscribe, Config, Limits};
@@ -110,5 +110,5 @@ pub use types::{
     ConnectionQuality, Participant, Permissions, RoomInfo, Speaker, SubscriptionFailure, Track, TrackKind,
 };
 pub use unknown_method::UnknownMethod;
-pub use video::{EncodedVideoFrame, OutgoingVideoFrame, VideoChoice, VideoCodec, VideoQuality};
+pub use video::{EncodedVideoFrame, OutgoingVideoFrame, VideoChoice, VideoQuality};
 pub use view::{View, ViewChange};

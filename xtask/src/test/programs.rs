@@ -32,9 +32,12 @@ const OF_MANY_SUBJECTS: &[&str] = &["it", "real", "testkit", "testkit_real"];
 /// The programs that must not be disturbed, and why.
 const ALONE: &[(&str, &str)] = &[
     ("file_elections", "who leads next is held to a second after the lease"),
+    ("real::e2ee", "a late packet is a change of the sound that is measured"),
     ("real::pcm", "a late packet is a change of the sound that is measured"),
+    ("real::video", "clients that encode pictures are a load of their own"),
     ("real_checkpoint_kills", "what a kill repeats is held to 50 ms"),
     ("real_elections", "who leads next is held to a second after the lease"),
+    ("real_recorder", "a late packet is a change of the sound that is measured"),
     ("real_stream_memory", "thousands of calls and streams are a load of their own"),
     ("real_survival", "twenty rooms at once are a load of their own"),
 ];

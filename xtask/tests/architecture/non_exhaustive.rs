@@ -9,12 +9,14 @@ use crate::exhaustive::names;
 use crate::exports::EXPORTS;
 use crate::tokens::{Use, uses};
 
-/// Exported types that stay as they are: drivers alone match the first ones, the last three are numbers.
+/// Exported types that stay as they are: drivers alone match the first ones, whoever handles a video codec
+/// has to decide for each, and the last three are numbers.
 const CLOSED: &[&str] = &[
     "RoomCommand",
     "MediaFrame",
     "OutgoingMedia",
     "TrackOptions",
+    "VideoCodec",
     "SubscriptionChange",
     "RoomRequest",
     "StreamEvent",
@@ -30,7 +32,7 @@ const DEFINED_IN: &[(&str, &[&str])] = &[
     ("agent_core", &["agent-core", "agent-proto"]),
     ("agent_net", &["agent-net", "agent-proto"]),
     ("agent_proto", &["agent-proto"]),
-    ("agent_rtc", &["agent-rtc", "agent-room"]),
+    ("agent_rtc", &["agent-rtc", "agent-room", "agent-proto"]),
 ];
 
 /// An enum, or a struct with a public field, and whether it is `#[non_exhaustive]`.

@@ -9,7 +9,7 @@ use shiguredo_mp4::bitstream::vp8::{self, Vp8SampleEntryConfig};
 use shiguredo_mp4::bitstream::vp9::{self, Vp9FrameType, Vp9SampleEntryConfig};
 use shiguredo_mp4::boxes::{SampleEntry, VisualSampleEntryFields};
 
-use super::kind::VideoCodec;
+use agent_proto::VideoCodec;
 
 /// How many bytes a box has before its content.
 const BOX_HEADER_LEN: usize = 8;

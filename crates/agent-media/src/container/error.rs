@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::kind::{Container, VideoCodec};
+use agent_proto::VideoCodec;
+
+use super::kind::Container;
 
 /// Why a file cannot be begun, or a frame cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use shiguredo_mp4::boxes::SampleEntry;
 
+use agent_proto::VideoCodec;
+
 use super::bitstream;
 use super::error::ContainerError;
-use super::kind::{Container, VideoCodec};
+use super::kind::Container;
 
 /// What a decoder has to know before the first frame of a video track: codec, size, profile and parameter
 /// sets. Two formats that are not equal need two files.
@@ -91,7 +93,7 @@ impl VideoFormat {
 }
 
 fn malformed(codec: VideoCodec, reason: String) -> ContainerError {
-    ContainerError::Malformed { codec: codec.as_str(), reason }
+    ContainerError::Malformed { codec: codec.name(), reason }
 }
 
 /// A track of a file.

@@ -2,41 +2,7 @@
 
 use std::fmt;
 
-/// How the frames of a video track are encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum VideoCodec {
-    /// VP8 (RFC 6386).
-    Vp8,
-    /// VP9.
-    Vp9,
-    /// AV1.
-    Av1,
-    /// H.264 (AVC).
-    H264,
-    /// H.265 (HEVC).
-    H265,
-}
-
-impl VideoCodec {
-    /// Its name, such as `VP8`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Vp8 => "VP8",
-            Self::Vp9 => "VP9",
-            Self::Av1 => "AV1",
-            Self::H264 => "H.264",
-            Self::H265 => "H.265",
-        }
-    }
-}
-
-impl fmt::Display for VideoCodec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use agent_proto::VideoCodec;
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

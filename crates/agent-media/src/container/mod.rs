@@ -46,8 +46,9 @@ pub(crate) mod tests;
 mod webm;
 mod writer;
 
+pub use agent_proto::VideoCodec;
 pub use error::ContainerError;
 pub use format::{TrackFormat, VideoFormat};
 pub use frame::{FinishedFile, MediaFrame};
-pub use kind::{Container, VideoCodec};
+pub use kind::Container;
 pub use writer::ContainerWriter;

@@ -5,7 +5,6 @@
 
 mod assembler;
 mod choice;
-mod codec;
 mod frame;
 mod outgoing;
 mod payload;
@@ -14,7 +13,6 @@ mod receiver;
 mod tests;
 
 pub use choice::{VideoChoice, VideoQuality};
-pub use codec::VideoCodec;
 pub use frame::EncodedVideoFrame;
 pub use outgoing::OutgoingVideoFrame;
 

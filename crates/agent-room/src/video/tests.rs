@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use agent_proto::Time;
 
 use super::*;
+use crate::VideoCodec;
 
 /// The packets of frames of three packets each, every tenth a key frame.
 fn packets(frames: u64) -> Vec<VideoPacket> {

@@ -46,10 +46,10 @@
 //!     let camera = ada.publish_camera();
 //!     ada.wait_for_reader(&camera).await;
 //!     // A key frame of VP8 of 320 × 240 pixels begins like this.
-//!     let key_frame = [0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00];
-//!     let frame = EncodedVideoFrame::new(VideoCodec::Vp8, &key_frame[..], Duration::ZERO);
+//!     let key_frame: &'static [u8] = &[0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00];
+//!     let frame = EncodedVideoFrame::new(VideoCodec::Vp8, key_frame, Duration::ZERO);
 //!     ada.send_frame(&camera, frame);
-//!     room.wait_for_video(|sent| sent.frame.payload == &key_frame[..]).await;
+//!     room.wait_for_video(|sent| sent.frame.payload == key_frame).await;
 //!     ada.unpublish(&camera);
 //! });
 //! let run = run_job(mirror, pictures).await;

@@ -19,6 +19,8 @@ mod support;
 #[cfg(feature = "redis")]
 mod checkpoint_stores;
 mod coordination;
+#[cfg(feature = "media")]
+mod e2ee;
 mod jobs;
 #[cfg(feature = "media")]
 mod pcm;
@@ -27,3 +29,4 @@ mod recording;
 #[cfg(all(unix, feature = "redis"))]
 mod redis;
 mod room;
+mod video;

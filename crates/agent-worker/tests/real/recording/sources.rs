@@ -91,7 +91,6 @@ pub(crate) fn video(ffmpeg: &Ffmpeg, codec: VideoCodec) -> Vec<MediaFrame> {
             "-f",
             "hevc",
         ],
-        other => panic!("{other}"),
     };
     let input = ["-f", "lavfi", "-i", &source, "-pix_fmt", "yuv420p", "-g", "50"];
     let encoded = ffmpeg.run(&[&input[..], encoder, &["-"]].concat());

@@ -2,12 +2,9 @@
 
 mod audio;
 pub(crate) mod audio_out;
-mod e2ee;
 mod media_paths;
 mod reconnect;
 mod regions;
 mod rules;
 mod session;
 mod udp_proxy;
-mod video;
-mod video_out;

@@ -6,7 +6,7 @@ use agent_testkit::{ClientVideo, OfficialClient, RealServer, real_server};
 use agent_worker::room::{EncodedVideoFrame, EncodedVideoStream, RoomEvents, VideoCodec};
 use agent_worker::{Room, RoomEvent};
 
-use super::audio_out::{client, event, join};
+use crate::room::audio_out::{client, event, join};
 use crate::support::ffmpeg::Ffmpeg;
 use crate::support::long;
 use crate::support::network::Network;

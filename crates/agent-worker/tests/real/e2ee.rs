@@ -12,7 +12,7 @@ use agent_worker::room::{
 };
 use agent_worker::{Room, RoomEvent};
 
-use super::audio_out::{event, hears, listen};
+use crate::room::audio_out::{event, hears, listen};
 
 const SOON: Duration = Duration::from_secs(30);
 const PASSPHRASE: &str = "a passphrase of both";

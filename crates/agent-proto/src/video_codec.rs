@@ -5,7 +5,6 @@ use std::fmt;
 /// A video codec. Frames are passed through: nothing here encodes or decodes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
 pub enum VideoCodec {
     /// VP8 (RFC 6386).
     Vp8,
@@ -23,7 +22,19 @@ impl VideoCodec {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Vp8, Self::Vp9, Self::H264, Self::H265, Self::Av1];
 
-    /// The codec as [`Track::mime_type`](crate::Track::mime_type) has it, for example `video/VP8`.
+    /// Its name, for example `H.264`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vp8 => "VP8",
+            Self::Vp9 => "VP9",
+            Self::H264 => "H.264",
+            Self::H265 => "H.265",
+            Self::Av1 => "AV1",
+        }
+    }
+
+    /// The codec as a track's MIME type has it, for example `video/VP8`.
     #[must_use]
     pub const fn mime_type(self) -> &'static str {
         match self {
@@ -38,7 +49,7 @@ impl VideoCodec {
     /// The codec of a MIME type, in upper or lower case. `None`: another one.
     ///
     /// ```
-    /// use agent_room::VideoCodec;
+    /// use agent_proto::VideoCodec;
     ///
     /// assert_eq!(VideoCodec::from_mime_type("video/h264"), Some(VideoCodec::H264));
     /// assert_eq!(VideoCodec::from_mime_type("audio/opus"), None);
@@ -49,14 +60,9 @@ impl VideoCodec {
     }
 }
 
+/// Its [name](VideoCodec::name).
 impl fmt::Display for VideoCodec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Vp8 => "VP8",
-            Self::Vp9 => "VP9",
-            Self::H264 => "H.264",
-            Self::H265 => "H.265",
-            Self::Av1 => "AV1",
-        })
+        f.write_str(self.name())
     }
 }
