@@ -34,6 +34,7 @@ impl Signal {
             let failure = JoinFailure::Refused { status: None, detail };
             return self.lose(DisconnectReason::JoinFailed(failure), true, now);
         };
+        self.server_trailer = mem::take(&mut join.sif_trailer);
         if let Phase::Recovering(_) = self.phase {
             return self.rejoined(join, local, now);
         }
@@ -42,7 +43,6 @@ impl Signal {
         self.roster.set_local(local);
         // The others are in the snapshot, so there are no events for them.
         self.update_roster(join.other_participants, &mut Vec::new());
-        self.server_trailer = join.sif_trailer;
         self.server_version = match join.server_info {
             Some(info) if !info.version.is_empty() => info.version,
             _ => join.server_version,

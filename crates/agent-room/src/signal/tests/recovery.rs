@@ -129,6 +129,20 @@ fn an_unknown_session_is_rejoined() {
 }
 
 #[test]
+fn each_session_has_its_own_trailer() {
+    let with_trailer = |response, trailer: &'static [u8]| match response {
+        Response::Join(join) => Response::Join(proto::JoinResponse { sif_trailer: trailer.into(), ..join }),
+        other => other,
+    };
+    let mut rig = Rig::connected(quiet);
+    rig.receives(leave(proto::DisconnectReason::ServerShutdown, Action::Reconnect));
+    rig.step("bound", |signal, _| signal.bound("v=0 new".to_owned()));
+    opened(&mut rig);
+    rig.receives(with_trailer(rejoin("RM_1", Vec::new()), b"another"));
+    assert_eq!(rig.signal.server_trailer(), b"another");
+}
+
+#[test]
 fn another_room_of_the_same_name_is_reported() {
     for (room, changed) in [("RM_1", false), ("RM_2", true)] {
         let mut rig = Rig::connected(quiet);

@@ -21,15 +21,13 @@ pub(super) fn units(frame: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = find(frame).map(|(_, after)| after);
     std::iter::from_fn(move || {
         let from = rest.take()?;
-        let unit = match find(from) {
-            Some((before, after)) => {
-                rest = Some(after);
-                before
-            }
-            None => from,
+        let Some((before, after)) = find(from) else {
+            // An encrypted frame may end with zero, the index of its key.
+            return Some(from);
         };
-        // Zeros at the end belong to no NAL unit.
-        Some(trimmed(unit))
+        rest = Some(after);
+        // Zeros before a start code belong to no NAL unit.
+        Some(trimmed(before))
     })
     .filter(|unit| !unit.is_empty())
 }

@@ -67,6 +67,17 @@ fn wild() -> impl Strategy<Value = Bytes> {
     .prop_map(Bytes::from)
 }
 
+#[test]
+fn the_last_unit_may_end_with_zero() {
+    // As encrypted ones do, with the index of their key.
+    let h264 = [0, 0, 0, 1, 0x67, 1, 2, 0, 0, 0, 1, 0x65, 0x88, 9, 12, 0];
+    let h265 = [0, 0, 0, 1, 0x40, 1, 7, 0, 0, 0, 1, 0x26, 0x01, 9, 12, 0];
+    for (codec, frame) in [(VideoCodec::H264, h264), (VideoCodec::H265, h265)] {
+        let packets = split(codec, &frame, MTU, &mut PictureIds::default());
+        assert_eq!(assemble(codec, &packets).expect("a frame").data, frame[..], "{codec}");
+    }
+}
+
 proptest! {
     #[test]
     fn what_was_split_is_joined_again((codec, frame) in frame(), limit in 20_usize..2_000) {
