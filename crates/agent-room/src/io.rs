@@ -209,7 +209,7 @@ pub enum Output {
         /// The frame.
         frame: DataTrackFrame,
     },
-    /// Somebody needs a key frame of a video track of ours: the next frame should be one.
+    /// Another participant needs a key frame of a video track of ours: the next frame should be one.
     KeyFrameRequested {
         /// The command that published the track.
         track: CommandId,

@@ -62,6 +62,7 @@ mod io;
 mod legacy;
 mod local_tracks;
 mod machine;
+mod rbsp;
 mod reason;
 mod refusal;
 mod room;

@@ -7,7 +7,7 @@ pub(super) const VENDOR: &str = concat!("agent-media ", env!("CARGO_PKG_VERSION"
 /// stream, at the time of its first sample.
 pub(super) const PRE_SKIP: u16 = 0;
 
-/// The rate before encoding, which nobody knows: that of the decoder.
+/// The rate before encoding is unknown: that of the decoder.
 pub(super) const SAMPLE_RATE: u32 = 48_000;
 
 /// The first header: 19 bytes.

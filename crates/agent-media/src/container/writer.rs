@@ -14,7 +14,7 @@ use super::pending::Pending;
 use super::webm::WebM;
 use crate::opus_packet;
 
-/// How long the last frame of video is shown: nobody knows.
+/// How long the last frame of video is shown, which is unknown.
 const FRAME: Duration = Duration::from_millis(33);
 
 /// Writes one file. See the [module](super) for an example.

@@ -299,7 +299,7 @@ impl Recorder {
         }
         match part.write_silence(Time::ZERO + (now - Time::ZERO).saturating_sub(delay)) {
             Written::Yes => self.append_complete(now),
-            // Nobody has called for an hour: the next frame begins another file.
+            // There was no call for an hour: the next frame begins another file.
             _ => self.end_part(now),
         }
     }

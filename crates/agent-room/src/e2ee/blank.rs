@@ -1,4 +1,4 @@
-//! Frames that the server makes itself: nobody can encrypt them, so only those that show nothing are
+//! Frames that the server makes itself: it cannot encrypt them, so only those that show nothing are
 //! accepted.
 
 use super::codec::EncryptedCodec;

@@ -6,11 +6,13 @@
 //! The clear header is authenticated. In H.264 and H.265 all that follows it is escaped, so that it contains
 //! no start code.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 
 use super::clear::{clear_len, long_start_codes};
 use super::codec::EncryptedCodec;
-use super::rbsp;
+use crate::rbsp;
 
 pub(super) const TAG_LEN: usize = 16;
 pub(super) const NONCE_LEN: usize = 12;
@@ -24,7 +26,7 @@ pub(super) struct Sealed<'a> {
     header: &'a [u8],
     nonce: [u8; NONCE_LEN],
     /// Ciphertext and tag.
-    body: Vec<u8>,
+    body: Cow<'a, [u8]>,
 }
 
 /// Encrypts a frame. `None`: it is not of this codec.
@@ -56,22 +58,34 @@ impl<'a> Sealed<'a> {
     pub(super) fn read(codec: EncryptedCodec, frame: &'a [u8]) -> Option<Self> {
         let [.., nonce_len, key_index] = *frame else { return None };
         let (header, sealed) = frame.split_at_checked(clear_len(codec, frame)?)?;
-        let mut sealed = if codec.is_escaped() { rbsp::unescaped(sealed) } else { sealed.to_vec() };
+        let sealed = match codec.is_escaped() {
+            true => Cow::Owned(rbsp::unescaped(sealed)),
+            false => Cow::Borrowed(sealed),
+        };
         let nonce_at = sealed.len().checked_sub(END_LEN + NONCE_LEN)?;
         if usize::from(nonce_len) != NONCE_LEN || nonce_at < TAG_LEN {
             return None;
         }
         let nonce = sealed.get(nonce_at..nonce_at + NONCE_LEN)?.try_into().ok()?;
-        sealed.truncate(nonce_at);
-        Some(Self { key_index, header, nonce, body: sealed })
+        let body = match sealed {
+            Cow::Borrowed(sealed) => Cow::Borrowed(sealed.get(..nonce_at)?),
+            Cow::Owned(mut sealed) => {
+                sealed.truncate(nonce_at);
+                Cow::Owned(sealed)
+            }
+        };
+        Some(Self { key_index, header, nonce, body })
     }
 
     /// The frame, if it was encrypted with this key.
     pub(super) fn open(&self, cipher: &LessSafeKey) -> Option<Vec<u8>> {
-        let mut body = self.body.clone();
+        let (ciphertext, tag) = self.body.split_at_checked(self.body.len().checked_sub(TAG_LEN)?)?;
+        let mut frame = vec![0; self.header.len() + ciphertext.len()];
+        let (header, body) = frame.split_at_mut(self.header.len());
+        header.copy_from_slice(self.header);
         let nonce = Nonce::assume_unique_for_key(self.nonce);
-        let opened = cipher.open_in_place(nonce, Aad::from(self.header), &mut body).ok()?;
-        Some([self.header, opened].concat())
+        cipher.open_separate_gather(nonce, Aad::from(self.header), ciphertext, tag, body).ok()?;
+        Some(frame)
     }
 }
 

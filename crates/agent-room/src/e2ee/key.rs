@@ -65,7 +65,7 @@ impl E2eeKey {
         Self { derivation, salt, material, key }
     }
 
-    /// The key that follows: everybody who has this one can compute it, and nobody can go back.
+    /// The key that follows: whoever has this one can compute it, and there is no way back.
     #[must_use]
     pub fn ratcheted(&self) -> Self {
         let material: [u8; MATERIAL_LEN] = derived(self.derivation, &self.salt, &self.material);

@@ -13,7 +13,6 @@ mod frame;
 mod key;
 mod keys;
 mod nonce;
-mod rbsp;
 mod room;
 mod state;
 #[cfg(test)]

@@ -27,10 +27,11 @@ pub(crate) struct E2ee {
     /// `None`: we encrypt nothing, and open nothing.
     keys: Option<Keys>,
     own: String,
+    own_state: Option<E2eeState>,
     /// The tracks of others, by sid.
     tracks: BTreeMap<String, RemoteTrack>,
-    /// The state of the data of each participant, and of what we send ourselves.
-    states: BTreeMap<String, E2eeState>,
+    /// The state of the data of each participant.
+    states: BTreeMap<String, Option<E2eeState>>,
     events: VecDeque<RoomEvent>,
 }
 
@@ -45,6 +46,7 @@ impl E2ee {
         Self {
             keys: options.map(Keys::new),
             own: String::new(),
+            own_state: None,
             tracks: BTreeMap::new(),
             states: BTreeMap::new(),
             events: VecDeque::new(),
@@ -155,10 +157,9 @@ impl E2ee {
     }
 
     fn own_state(&mut self, track: Option<&str>, state: E2eeState) {
-        let before = self.states.insert(self.own.clone(), state);
+        let before = self.own_state.replace(state);
         if before != Some(state) && (before.is_some() || state != E2eeState::Ok) {
-            let (identity, track_sid) = (self.own.clone(), track.map(str::to_owned));
-            self.events.push_back(RoomEvent::E2eeStateChanged { identity, track_sid, state });
+            self.events.push_back(changed(&self.own, track, state));
         }
     }
 
@@ -171,7 +172,7 @@ impl E2ee {
         trailer: &[u8],
     ) -> Option<MediaFrame> {
         let Some(known) = self.tracks.get_mut(track) else {
-            // Not announced yet: nobody knows whether it is encrypted.
+            // Not announced yet: whether it is encrypted is unknown.
             return self.keys.is_none().then_some(frame);
         };
         if !known.encrypted {
@@ -197,8 +198,7 @@ impl E2ee {
         };
         let (state, opened) = outcome(opened);
         if changes(&mut known.state, state) {
-            let (identity, track_sid) = (known.publisher.clone(), Some(track.to_owned()));
-            self.events.push_back(RoomEvent::E2eeStateChanged { identity, track_sid, state });
+            self.events.push_back(changed(&known.publisher, Some(track), state));
         }
         Some(with_payload(frame, opened?.into()))
     }
@@ -220,7 +220,7 @@ impl E2ee {
         };
         let payload = encode(&proto::EncryptedPacketPayload { value: Some(inner) });
         let sealed = keys.seal(|cipher, index, nonce| {
-            let encrypted_value = data::seal(payload.to_vec(), cipher, nonce).ok_or(E2eeError::NoFrame)?;
+            let encrypted_value = data::seal(payload.into(), cipher, nonce).ok_or(E2eeError::NoFrame)?;
             Ok(proto::EncryptedPacket {
                 encryption_type: proto::encryption::Type::Gcm as i32,
                 iv: nonce.to_vec().into(),
@@ -242,18 +242,13 @@ impl E2ee {
         };
         let (state, opened) = outcome(opened);
         // One of them for each participant, and a few who have left.
-        let mut before = self.states.get(sender).copied();
-        if changes(&mut before, state) && self.states.len() < MAX_STATES {
-            self.events.push_back(RoomEvent::E2eeStateChanged {
-                identity: sender.to_owned(),
-                track_sid: None,
-                state,
-            });
+        if self.states.len() < MAX_STATES && !self.states.contains_key(sender) {
+            self.states.insert(sender.to_owned(), None);
         }
-        if let Some(before) = before
-            && (self.states.len() < MAX_STATES || self.states.contains_key(sender))
+        if let Some(known) = self.states.get_mut(sender)
+            && changes(known, state)
         {
-            self.states.insert(sender.to_owned(), before);
+            self.events.push_back(changed(sender, None, state));
         }
         let payload: proto::EncryptedPacketPayload = decode(&Bytes::from(opened?), MAX_FRAME_LEN).ok()?;
         Some(match payload.value? {
@@ -278,6 +273,11 @@ fn outcome<T>(opened: Result<Opened<T>, E2eeError>) -> (E2eeState, Option<T>) {
         Ok(Opened { value, ratcheted: true }) => (E2eeState::Ratcheted, Some(value)),
         Err(error) => (E2eeState::Failed(error), None),
     }
+}
+
+fn changed(identity: &str, track: Option<&str>, state: E2eeState) -> RoomEvent {
+    let (identity, track_sid) = (identity.to_owned(), track.map(str::to_owned));
+    RoomEvent::E2eeStateChanged { identity, track_sid, state }
 }
 
 /// Notes a state; returns whether it is to be told. After a ratchet it is as it should be.

@@ -157,8 +157,8 @@ fn container(codec: VideoCodec, frames: &[impl AsRef<[u8]>]) -> Vec<u8> {
     file
 }
 
-/// The frames of a file.
-fn split(codec: VideoCodec, file: &[u8]) -> Vec<Vec<u8>> {
+/// The frames of a file that ffmpeg wrote: of IVF, or with a delimiter before each.
+pub(crate) fn split(codec: VideoCodec, file: &[u8]) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     // Before each frame there is a delimiter.
     let delimiter: &[u8] = match codec {

@@ -17,7 +17,7 @@ use crate::container::{ContainerError, TrackFormat, VideoCodec, opus_header};
 /// Units of a second in which the duration of the file is given.
 const MOVIE_TIMESCALE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 
-/// Nobody is told when a file was made: the application knows, and this crate has no clock.
+/// When a file was made is not in it: the application knows, and this crate has no clock.
 const NO_TIME: Mp4FileTime = Mp4FileTime::from_secs(0);
 
 /// The header of a file that lasts so long: zero until that is known, which does not change its length.

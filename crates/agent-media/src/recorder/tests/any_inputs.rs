@@ -72,7 +72,7 @@ proptest! {
                 Step::Timeout => scene.recorder.handle_timeout(scene.now),
             }
             scene.drain();
-            // What has become due while nobody called is done at once.
+            // What has become due between two calls is done at once.
             if scene.recorder.poll_timeout().is_some_and(|due| due <= scene.now) {
                 scene.recorder.handle_timeout(scene.now);
                 scene.drain();

@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::bits::Bits;
 use super::nal;
 use super::picture::{Picture, Size};
+use crate::rbsp;
 
 const TYPE: u8 = 0x1f;
 /// A slice of a picture that can be decoded alone.
@@ -108,7 +109,8 @@ pub(super) fn split(frame: &[u8], limit: usize) -> Vec<Bytes> {
 
 /// Width and height of a sequence parameter set (7.3.2.1.1 of the standard).
 fn size_of(unit: &[u8]) -> Option<Size> {
-    let payload = nal::unescaped(unit.get(1..)?, MAX_PARAMETERS);
+    let parameters = unit.get(1..)?;
+    let payload = rbsp::unescaped(parameters.get(..MAX_PARAMETERS).unwrap_or(parameters));
     let mut bits = Bits::new(&payload);
     let profile = bits.take(8)?;
     bits.take(16)?;

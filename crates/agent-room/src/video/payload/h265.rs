@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::bits::Bits;
 use super::nal;
 use super::picture::{Picture, Size};
+use crate::rbsp;
 
 /// Pictures that can be decoded alone.
 const INTRA: std::ops::RangeInclusive<u8> = 16..=21;
@@ -143,7 +144,8 @@ fn aggregate(units: &mut Vec<&[u8]>) -> Option<Bytes> {
 
 /// Width and height of a sequence parameter set (7.3.2.2 of the standard).
 fn size_of(unit: &[u8]) -> Option<Size> {
-    let payload = nal::unescaped(unit.get(2..)?, MAX_PARAMETERS);
+    let parameters = unit.get(2..)?;
+    let payload = rbsp::unescaped(parameters.get(..MAX_PARAMETERS).unwrap_or(parameters));
     let mut bits = Bits::new(&payload);
     bits.take(4)?;
     let more_layers = bits.take(3)?;

@@ -43,21 +43,6 @@ fn trimmed(unit: &[u8]) -> &[u8] {
     unit.get(..end).unwrap_or_default()
 }
 
-/// The payload of a NAL unit without the bytes that keep it free of start codes. At most `limit` bytes.
-pub(super) fn unescaped(unit: &[u8], limit: usize) -> Vec<u8> {
-    let mut zeros = 0;
-    let mut payload = Vec::with_capacity(unit.len().min(limit));
-    for byte in unit.iter().copied().take(limit) {
-        if zeros >= 2 && byte == 3 {
-            zeros = 0;
-            continue;
-        }
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-        payload.push(byte);
-    }
-    payload
-}
-
 /// The NAL units of an aggregation packet, each after its length; none, if one of them is cut off.
 pub(super) fn aggregated(mut rest: &[u8]) -> Vec<&[u8]> {
     let mut units = Vec::new();

@@ -7,6 +7,7 @@ use agent_worker::media::{AudioCodec, AudioFormat, EncoderOptions, RopusCodec};
 use agent_worker::recording::{MediaFrame, VideoCodec, VideoFormat};
 
 use super::ffmpeg::Ffmpeg;
+use crate::support::ffmpeg::split;
 
 /// How long the sources are.
 pub(crate) const LENGTH: Duration = Duration::from_secs(5);
@@ -94,37 +95,10 @@ pub(crate) fn video(ffmpeg: &Ffmpeg, codec: VideoCodec) -> Vec<MediaFrame> {
     };
     let input = ["-f", "lavfi", "-i", &source, "-pix_fmt", "yuv420p", "-g", "50"];
     let encoded = ffmpeg.run(&[&input[..], encoder, &["-"]].concat());
-    let payloads = match codec {
-        VideoCodec::H264 => access_units(&encoded, &[0, 0, 0, 1, 0x09]),
-        VideoCodec::H265 => access_units(&encoded, &[0, 0, 0, 1, 0x46]),
-        _ => ivf(&encoded),
-    };
+    let payloads = split(codec, &encoded);
     let frames = payloads.into_iter().enumerate().map(|(number, payload)| {
         let is_key = VideoFormat::of_key_frame(codec, &payload).is_ok();
         MediaFrame::video(payload, FRAME * number as u32, is_key)
     });
     frames.collect()
-}
-
-/// The frames of a file of IVF.
-fn ivf(file: &[u8]) -> Vec<Vec<u8>> {
-    let (mut frames, mut rest) = (Vec::new(), &file[32..]);
-    while let Some((header, after)) = rest.split_at_checked(12) {
-        let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        frames.push(after[..len].to_vec());
-        rest = &after[len..];
-    }
-    frames
-}
-
-/// What begins with such a delimiter each.
-fn access_units(stream: &[u8], delimiter: &[u8]) -> Vec<Vec<u8>> {
-    let starts: Vec<usize> = stream
-        .windows(delimiter.len())
-        .enumerate()
-        .filter(|(_, window)| *window == delimiter)
-        .map(|(at, _)| at)
-        .collect();
-    let ends = starts.iter().skip(1).copied().chain([stream.len()]);
-    starts.iter().zip(ends).map(|(start, end)| stream[*start..end].to_vec()).collect()
 }

@@ -2,7 +2,7 @@
 //! up to 3 that follows two zeros.
 
 /// Appends the bytes, escaped.
-pub(super) fn escape_into(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn escape_into(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut zeros = 0;
     for byte in bytes {
         if zeros >= 2 && *byte <= 3 {
@@ -15,7 +15,7 @@ pub(super) fn escape_into(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// The bytes without escapes.
-pub(super) fn unescaped(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn unescaped(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut zeros = 0;
     for byte in bytes {
