@@ -73,13 +73,15 @@ pub struct DataReceived {
     pub sender: Option<String>,
     /// Whether it arrived on the reliable channel.
     pub reliable: bool,
+    /// Whether it was end-to-end encrypted: only who has the key can have sent it.
+    pub encrypted: bool,
 }
 
 impl DataReceived {
-    /// A reliable message.
+    /// A reliable message, not encrypted.
     #[must_use]
     pub fn new(topic: impl Into<String>, payload: impl Into<Bytes>, sender: Option<String>) -> Self {
-        Self { payload: payload.into(), topic: topic.into(), sender, reliable: true }
+        Self { payload: payload.into(), topic: topic.into(), sender, reliable: true, encrypted: false }
     }
 }
 

@@ -69,7 +69,11 @@ impl<M: MediaConnection> Machine<M> {
             early: VecDeque::new(),
             outgoing: Outgoing::new(config.limits.outgoing_streams, config.limits.outgoing_bytes),
             rpc: Rpc::new(config.limits.rpc.clone()),
-            data_tracks: DataTracks::new(config.limits.data_tracks.clone(), config.request_timeout),
+            data_tracks: DataTracks::new(
+                config.limits.data_tracks.clone(),
+                config.request_timeout,
+                config.e2ee.as_ref().is_some_and(|e2ee| !e2ee.media_only),
+            ),
             local_tracks: LocalTracks::new(config.limits.local_tracks, config.track_timeout, config.seed),
             video: VideoReceiver::default(),
             e2ee: E2ee::new(config.e2ee.as_ref()),
@@ -424,7 +428,7 @@ impl<M: MediaConnection> Machine<M> {
             // A frame of an abandoned session.
             TransportEvent::Frame { .. } | TransportEvent::VideoPacket { .. }
                 if !self.signal.is_in_room() => {}
-            TransportEvent::Frame { track, frame } => self.frame_received(track, frame.into()),
+            TransportEvent::Frame { track, frame } => self.audio_received(track, frame),
             TransportEvent::VideoPacket { track, packet } => self.video.handle_packet(&track, packet, now),
             TransportEvent::Data { .. } if !self.signal.is_in_room() => {}
             TransportEvent::Data { channel: Channel::DataTrack, bytes } => self.data_track_packet(&bytes),

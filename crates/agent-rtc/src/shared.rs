@@ -224,12 +224,9 @@ impl Shared {
         let sid = || track_sid.to_owned();
         let state = self.lock();
         self.check(attempt, &state)?;
-        let Some((publisher, track)) = state.view.data_track(track_sid) else {
+        let Some((publisher, _)) = state.view.data_track(track_sid) else {
             return Err(TrackError::NotPublished { sid: sid() });
         };
-        if track.encrypted {
-            return Err(TrackError::Encrypted { sid: sid() });
-        }
         let lane = self.lanes.data.open(track_sid, &publisher.identity, capacity);
         lane.ok_or_else(|| TrackError::AlreadyRead { sid: sid() })
     }

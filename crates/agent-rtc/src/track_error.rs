@@ -38,12 +38,6 @@ pub enum TrackError {
         /// What it is.
         kind: TrackKind,
     },
-    /// It is an encrypted data track.
-    #[error("the data track {} is encrypted, and this version does not read those", name(sid))]
-    Encrypted {
-        /// Its sid.
-        sid: String,
-    },
     /// There is a stream of this track.
     #[error("the track {} is being read: drop its stream first, or share the frames of the one", name(sid))]
     AlreadyRead {

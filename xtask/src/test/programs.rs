@@ -33,6 +33,7 @@ const OF_MANY_SUBJECTS: &[&str] = &["it", "real", "testkit", "testkit_real"];
 const ALONE: &[(&str, &str)] = &[
     ("file_elections", "who leads next is held to a second after the lease"),
     ("real::e2ee", "a late packet is a change of the sound that is measured"),
+    ("real::e2ee_video", "clients that encode pictures are a load of their own"),
     ("real::pcm", "a late packet is a change of the sound that is measured"),
     ("real::video", "clients that encode pictures are a load of their own"),
     ("real_checkpoint_kills", "what a kill repeats is held to 50 ms"),

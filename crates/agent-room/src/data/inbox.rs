@@ -66,6 +66,7 @@ impl DataInbox {
             Seen::Already => return Received::Nothing,
             Seen::New { missed } => missed,
         };
+        let encrypted = matches!(packet.value, Some(Value::EncryptedPacket(_)));
         let value = match packet.value {
             Some(Value::EncryptedPacket(sealed)) => open(&packet.participant_identity, sealed),
             value => value,
@@ -79,6 +80,7 @@ impl DataInbox {
                     topic: user.topic.unwrap_or_default(),
                     sender: sender.into_iter().find(|identity| !identity.is_empty()),
                     reliable,
+                    encrypted,
                 };
                 Received::Message { message, missed }
             }

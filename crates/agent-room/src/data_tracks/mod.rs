@@ -11,6 +11,7 @@ mod packet;
 mod packetizer;
 mod published;
 mod reassembly;
+mod sealed;
 mod subscribed;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,9 @@ use packet::Packet;
 use proto::signal_request::Message as Request;
 use published::Published;
 use subscribed::Subscribed;
+
+pub(crate) use packet::FrameEncryption;
+pub(crate) use sealed::SealedData;
 
 pub use frame::{DataTrackFrame, MAX_DATA_FRAME_LEN};
 pub use limits::DataTrackLimits;
@@ -100,10 +104,10 @@ pub(crate) struct DataTracks {
 }
 
 impl DataTracks {
-    /// `timeout`: how long the server has to publish a track.
-    pub(crate) fn new(limits: DataTrackLimits, timeout: Duration) -> Self {
+    /// `timeout`: how long the server has to publish a track. `encrypted`: whether the frames of ours are.
+    pub(crate) fn new(limits: DataTrackLimits, timeout: Duration, encrypted: bool) -> Self {
         Self {
-            published: Published::new(&limits, timeout),
+            published: Published::new(&limits, timeout, encrypted),
             subscribed: Subscribed::new(limits),
             requests: ServerRequests::default(),
             done: VecDeque::new(),
@@ -117,15 +121,16 @@ impl DataTracks {
         }
     }
 
-    /// The packets of a frame of the track that a command has published. None: the track is being
-    /// published again, and the frame is dropped.
+    /// The packets of a frame of the track that a command has published, whose payload `seal` encrypts. None:
+    /// the track is being published again, and the frame is dropped.
     pub(crate) fn push(
         &mut self,
         track: CommandId,
         frame: &DataTrackFrame,
+        seal: impl FnOnce(Bytes) -> Result<SealedData, RoomError>,
         now: Time,
     ) -> Result<Vec<Bytes>, RoomError> {
-        self.published.push(track, frame, now)
+        self.published.push(track, frame, seal, now)
     }
 
     /// Ends the track that a command has published.
@@ -168,10 +173,14 @@ impl DataTracks {
         }
     }
 
-    /// Takes a packet of the data channel.
-    pub(crate) fn receive(&mut self, bytes: &Bytes) -> DataTrackPacket {
+    /// Takes a packet of the data channel. `open` decrypts the payload of a frame of this track.
+    pub(crate) fn receive(
+        &mut self,
+        bytes: &Bytes,
+        open: impl FnOnce(&str, SealedData) -> Option<Bytes>,
+    ) -> DataTrackPacket {
         let Some(packet) = Packet::decode(bytes) else { return DataTrackPacket::Garbage };
-        match self.subscribed.receive(packet) {
+        match self.subscribed.receive(packet, open) {
             Some((track, frame)) => DataTrackPacket::Frame(track, frame),
             None => DataTrackPacket::Nothing,
         }

@@ -3,7 +3,7 @@
 use agent_proto::Time;
 
 use super::DataTrackFrame;
-use super::packet::{Extensions, Packet};
+use super::packet::{Extensions, FrameEncryption, Packet};
 
 /// Maximum length of a packet, in bytes, as LiveKit's SDKs send them.
 const MAX_LEN: usize = 16_000;
@@ -21,9 +21,14 @@ impl Packetizer {
         Self { handle, sequence: 0, frame: 0 }
     }
 
-    /// The packets of a frame, at least one.
-    pub(super) fn packets(&mut self, frame: &DataTrackFrame, now: Time) -> Vec<Packet> {
-        let extensions = Extensions { encryption: None, user_timestamp: frame.user_timestamp };
+    /// The packets of a frame, at least one. `encryption`: how its payload was encrypted.
+    pub(super) fn packets(
+        &mut self,
+        frame: &DataTrackFrame,
+        encryption: Option<FrameEncryption>,
+        now: Time,
+    ) -> Vec<Packet> {
+        let extensions = Extensions { encryption, user_timestamp: frame.user_timestamp };
         let most = MAX_LEN - extensions.header_len();
         let count = frame.payload.len().div_ceil(most).max(1);
         let number = self.frame;

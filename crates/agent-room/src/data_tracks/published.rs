@@ -14,7 +14,9 @@ use bytes::Bytes;
 
 use agent_proto::{Time, livekit as proto};
 
+use super::packet::Packet;
 use super::packetizer::Packetizer;
+use super::sealed::SealedData;
 use super::{DataTrackFrame, DataTrackLimits, MAX_DATA_FRAME_LEN};
 use crate::refusal::refusal;
 use crate::server_requests::ServerRequests;
@@ -30,6 +32,8 @@ const MAX_NAME_LEN: usize = 256;
 pub(super) struct Published {
     limit: usize,
     timeout: Duration,
+    /// Whether their frames are encrypted, as the server is told.
+    encrypted: bool,
     /// By the command that published each.
     tracks: BTreeMap<CommandId, Track>,
     last_handle: u16,
@@ -60,10 +64,11 @@ enum State {
 }
 
 impl Published {
-    pub(super) fn new(limits: &DataTrackLimits, timeout: Duration) -> Self {
+    pub(super) fn new(limits: &DataTrackLimits, timeout: Duration, encrypted: bool) -> Self {
         Self {
             limit: limits.published,
             timeout,
+            encrypted,
             tracks: BTreeMap::new(),
             last_handle: 0,
             leaving: Vec::new(),
@@ -91,7 +96,7 @@ impl Published {
         let handle = self.free_handle();
         let state = State::Requested { first: true, again: false, until: now + self.timeout };
         let track = Track { name, handle, state, packetizer: Packetizer::new(handle) };
-        requests.send(track.request());
+        requests.send(track.request(self.encrypted));
         self.tracks.insert(id, track);
         Ok(())
     }
@@ -107,11 +112,12 @@ impl Published {
         }
     }
 
-    /// The packets of a frame. None: the track is being published again.
+    /// The packets of a frame, which `seal` encrypts. None: the track is being published again.
     pub(super) fn push(
         &mut self,
         track: CommandId,
         frame: &DataTrackFrame,
+        seal: impl FnOnce(Bytes) -> Result<SealedData, RoomError>,
         now: Time,
     ) -> Result<Vec<Bytes>, RoomError> {
         let len = frame.payload.len();
@@ -121,7 +127,9 @@ impl Published {
         let track = self.tracks.get_mut(&track).ok_or(RoomError::TrackUnpublished)?;
         Ok(match track.state {
             State::Published { .. } => {
-                track.packetizer.packets(frame, now).iter().map(super::packet::Packet::encode).collect()
+                let SealedData { payload, encryption } = seal(frame.payload.clone())?;
+                let frame = DataTrackFrame { payload, ..frame.clone() };
+                track.packetizer.packets(&frame, encryption, now).iter().map(Packet::encode).collect()
             }
             State::Requested { .. } => Vec::new(),
         })
@@ -195,7 +203,7 @@ impl Published {
         for track in self.tracks.values_mut() {
             if let State::Requested { again, until, .. } = &mut track.state {
                 (*again, *until) = (true, now + self.timeout);
-                requests.send(track.request());
+                requests.send(track.request(self.encrypted));
             }
         }
         self.leaving.iter().for_each(|handle| requests.send(unpublish_request(*handle)));
@@ -215,7 +223,7 @@ impl Published {
         for track in self.tracks.values_mut() {
             if let State::Requested { until, .. } = &mut track.state {
                 *until = now + self.timeout;
-                requests.send(track.request());
+                requests.send(track.request(self.encrypted));
             }
         }
     }
@@ -243,7 +251,7 @@ impl Published {
                 pub_handle: track.handle.into(),
                 sid: sid.clone(),
                 name: track.name.clone(),
-                ..Default::default()
+                encryption: encryption(self.encrypted),
             }),
             _ => None,
         };
@@ -257,11 +265,11 @@ impl Published {
 }
 
 impl Track {
-    fn request(&self) -> Request {
+    fn request(&self, encrypted: bool) -> Request {
         Request::PublishDataTrackRequest(proto::PublishDataTrackRequest {
             pub_handle: self.handle.into(),
             name: self.name.clone(),
-            ..Default::default()
+            encryption: encryption(encrypted),
         })
     }
 
@@ -275,6 +283,11 @@ impl Track {
             State::Published { .. } => None,
         }
     }
+}
+
+fn encryption(encrypted: bool) -> i32 {
+    let kind = if encrypted { proto::encryption::Type::Gcm } else { proto::encryption::Type::None };
+    kind as i32
 }
 
 fn unpublish_request(handle: u16) -> Request {

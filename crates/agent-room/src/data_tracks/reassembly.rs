@@ -9,7 +9,7 @@ use std::mem;
 use bytes::{Bytes, BytesMut};
 
 use super::DataTrackFrame;
-use super::packet::{Extensions, Packet};
+use super::packet::{Extensions, FrameEncryption, Packet};
 
 /// Maximum number of packets of a frame, as in LiveKit's SDKs: 2 MB.
 const MAX_PACKETS: usize = 128;
@@ -45,7 +45,8 @@ struct Partial {
 #[derive(Debug, PartialEq)]
 pub(super) struct Reassembled {
     pub(super) frame: DataTrackFrame,
-    pub(super) encrypted: bool,
+    /// How its payload is encrypted.
+    pub(super) encryption: Option<FrameEncryption>,
 }
 
 impl Reassembly {
@@ -152,5 +153,5 @@ impl Partial {
 
 fn reassembled(extensions: Extensions, payload: Bytes) -> Reassembled {
     let frame = DataTrackFrame { payload, user_timestamp: extensions.user_timestamp };
-    Reassembled { frame, encrypted: extensions.encryption.is_some() }
+    Reassembled { frame, encryption: extensions.encryption }
 }

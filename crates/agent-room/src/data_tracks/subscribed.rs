@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use agent_proto::livekit as proto;
 
 use super::packet::Packet;
 use super::reassembly::{Reassembled, Reassembly};
+use super::sealed::SealedData;
 use super::{DataTrackFrame, DataTrackLimits};
 use crate::server_requests::ServerRequests;
 use crate::{CommandId, RoomError};
@@ -97,8 +100,12 @@ impl Subscribed {
         valid
     }
 
-    /// Takes a packet; returns the frame that it completes, and its track.
-    pub(super) fn receive(&mut self, packet: Packet) -> Option<(Arc<str>, DataTrackFrame)> {
+    /// Takes a packet; returns the frame that it completes, and its track. `open` decrypts the payload.
+    pub(super) fn receive(
+        &mut self,
+        packet: Packet,
+        open: impl FnOnce(&str, SealedData) -> Option<Bytes>,
+    ) -> Option<(Arc<str>, DataTrackFrame)> {
         let sid = self.handles.get(&packet.handle)?;
         let track = &mut self.tracks.get_mut(sid)?.frames;
         let before = track.bytes();
@@ -108,12 +115,12 @@ impl Subscribed {
         }
         self.incomplete = self.incomplete - before + track.bytes();
         self.dropped = self.dropped.saturating_add(track.take_dropped());
-        let Reassembled { frame, encrypted } = whole?;
-        if encrypted {
+        let Reassembled { frame, encryption } = whole?;
+        let Some(payload) = open(sid, SealedData { payload: frame.payload, encryption }) else {
             self.dropped = self.dropped.saturating_add(1);
             return None;
-        }
-        Some((Arc::clone(sid), frame))
+        };
+        Some((Arc::clone(sid), DataTrackFrame { payload, ..frame }))
     }
 
     /// Our session is gone, and the server's numbers with it.

@@ -12,7 +12,7 @@ pub struct DataTrack {
     pub sid: String,
     /// The name, which no other data track of its publisher has.
     pub name: String,
-    /// Whether its frames are encrypted. This version does not read those.
+    /// Whether its frames are end-to-end encrypted.
     pub encrypted: bool,
 }
 

@@ -1,6 +1,7 @@
 //! How much of a frame stays readable, so that servers and packetisers find what they need.
 
 use super::codec::EncryptedCodec;
+use crate::video::nal_units;
 
 /// The number of bytes at the beginning of a frame that are not encrypted. `None`: a frame that is none of
 /// its codec.
@@ -19,15 +20,21 @@ pub(super) fn clear_len(codec: EncryptedCodec, frame: &[u8]) -> Option<usize> {
     (len <= frame.len()).then_some(len)
 }
 
-/// A header of H.264 or H.265 with start codes of four bytes: receivers of RTP put those before each unit,
-/// and the header is authenticated.
-pub(super) fn long_start_codes(header: &[u8]) -> Vec<u8> {
+/// The clear header of a frame that is sent.
+///
+/// Of H.264 and H.265 it has parameter sets and the beginning of the slice, and no other units: they would
+/// tell what the frame shows, and older receivers read no header of more than 255 bytes. Start codes have
+/// four bytes: receivers of RTP put those before each unit, and the header is authenticated.
+pub(super) fn sent_header(codec: EncryptedCodec, header: &[u8]) -> Vec<u8> {
+    let is_sent: fn(u8) -> bool = match codec {
+        EncryptedCodec::H264 => |head| !matches!(head & 0x1f, 6 | 9..=12),
+        EncryptedCodec::H265 => |head| (head >> 1) & 0x3f < 35,
+        _ => return header.to_vec(),
+    };
     let mut out = Vec::with_capacity(header.len() + 4);
-    for byte in header {
-        if *byte == 1 && out.ends_with(&[0, 0]) && !out.ends_with(&[0, 0, 0]) {
-            out.push(0);
-        }
-        out.push(*byte);
+    for unit in nal_units(header).filter(|unit| unit.first().is_some_and(|head| is_sent(*head))) {
+        out.extend_from_slice(&[0, 0, 0, 1]);
+        out.extend_from_slice(unit);
     }
     out
 }
@@ -61,9 +68,17 @@ mod tests {
         let no_slice = [0, 0, 0, 1, 0x67, 1, 2];
         assert_eq!(clear_len(EncryptedCodec::H264, &no_slice), None);
         let short = [0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x65, 0x88];
-        assert_eq!(long_start_codes(&short), [0, 0, 0, 1, 0x67, 1, 2, 0, 0, 0, 1, 0x65, 0x88]);
+        let long = [0, 0, 0, 1, 0x67, 1, 2, 0, 0, 0, 1, 0x65, 0x88];
+        assert_eq!(sent_header(EncryptedCodec::H264, &short), long);
+        // A delimiter and additional information.
+        let more =
+            [&[0, 0, 0, 1, 9, 0x10, 0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 6, 5, 4][..], &[0, 0, 1, 0x65, 0x88]];
+        assert_eq!(sent_header(EncryptedCodec::H264, &more.concat()), long);
         // A parameter set of H.265 (32), then an IDR slice (19).
         let frame = [0, 0, 0, 1, 0x40, 1, 7, 0, 0, 0, 1, 0x26, 0x01, 9, 9];
         assert_eq!(clear_len(EncryptedCodec::H265, &frame), Some(13));
+        // A delimiter (35) before them.
+        let more = [&[0, 0, 0, 1, 0x46, 1, 0x50][..], &frame[..13]].concat();
+        assert_eq!(sent_header(EncryptedCodec::H265, &more), frame[..13]);
     }
 }

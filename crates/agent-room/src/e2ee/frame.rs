@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 
-use super::clear::{clear_len, long_start_codes};
+use super::clear::{clear_len, sent_header};
 use super::codec::EncryptedCodec;
 use crate::rbsp;
 
@@ -38,7 +38,7 @@ pub(super) fn seal(
     nonce: [u8; NONCE_LEN],
 ) -> Option<Vec<u8>> {
     let (header, body) = frame.split_at_checked(clear_len(codec, frame)?)?;
-    let mut out = if codec.is_escaped() { long_start_codes(header) } else { header.to_vec() };
+    let mut out = sent_header(codec, header);
     let mut sealed = Vec::with_capacity(body.len() + TAG_LEN + NONCE_LEN + END_LEN);
     sealed.extend_from_slice(body);
     let aad = Aad::from(&out);

@@ -2,30 +2,43 @@
 
 use super::frame::NONCE_LEN;
 
+/// The length of the counter at the end of a nonce.
+const COUNTER_LEN: usize = 4;
+/// Each byte of a counter has one of these values: 1 to 255.
+const DIGITS: u32 = 255;
+/// How many nonces have the same beginning.
+const COUNT: u32 = DIGITS.pow(COUNTER_LEN as u32);
+
 /// Nonces that begin anywhere, by the random numbers of the system: many participants encrypt with one key.
+///
+/// No byte of them is 0, so that nothing is escaped in a nonce: receivers read it from the end of a frame
+/// before they remove the escapes of H.264.
 #[derive(Debug)]
 pub(super) struct Nonces {
-    begin: [u8; NONCE_LEN - 4],
+    begin: [u8; NONCE_LEN - COUNTER_LEN],
     next: u32,
 }
 
 impl Nonces {
     /// A new beginning. `None`: the system has no random numbers.
     pub(super) fn random() -> Option<Self> {
-        let mut begin = [0; NONCE_LEN - 4];
-        aws_lc_rs::rand::fill(&mut begin).ok()?;
+        let mut begin = [0; NONCE_LEN - COUNTER_LEN];
+        while begin.contains(&0) {
+            aws_lc_rs::rand::fill(&mut begin).ok()?;
+        }
         Some(Self { begin, next: 0 })
     }
 
     /// Another one. `None`: the system has no random numbers.
     pub(super) fn next(&mut self) -> Option<[u8; NONCE_LEN]> {
-        let [a, b, c, d, e, f, g, h] = self.begin;
-        let [i, j, k, l] = self.next.to_be_bytes();
-        match self.next.checked_add(1) {
-            Some(next) => self.next = next,
-            None => *self = Self::random()?,
+        if self.next >= COUNT {
+            *self = Self::random()?;
         }
-        Some([a, b, c, d, e, f, g, h, i, j, k, l])
+        let [a, b, c, d, e, f, g, h] = self.begin;
+        let digit = |place: u32| (self.next / DIGITS.pow(place) % DIGITS) as u8 + 1;
+        let nonce = [a, b, c, d, e, f, g, h, digit(3), digit(2), digit(1), digit(0)];
+        self.next += 1;
+        Some(nonce)
     }
 }
 
@@ -36,14 +49,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_nonce_comes_twice() {
+    fn no_nonce_comes_twice_or_has_a_zero() {
         let mut all = BTreeSet::new();
         let (mut first, mut second) = (Nonces::random().unwrap(), Nonces::random().unwrap());
         // One that is nearly used up.
-        first.next = u32::MAX - 10;
-        for _ in 0..100 {
-            assert!(all.insert(first.next().unwrap()));
-            assert!(all.insert(second.next().unwrap()));
+        first.next = COUNT - 10;
+        for _ in 0..1_000 {
+            for nonces in [&mut first, &mut second] {
+                let nonce = nonces.next().unwrap();
+                assert!(!nonce.contains(&0), "{nonce:?}");
+                assert!(all.insert(nonce));
+            }
         }
     }
 }

@@ -13,10 +13,11 @@ use super::key::E2eeKey;
 use super::keys::{E2eeOptions, Keys, Opened};
 use super::state::E2eeState;
 use super::{blank, data};
+use crate::data_tracks::{FrameEncryption, SealedData};
 use crate::local_tracks::{PlacedForm, PlacedFrame};
 use crate::{
-    EncodedVideoFrame, MediaFrame, Participant, RoomError, RoomEvent, Track, TrackKind, TrackOptions,
-    VideoCodec, VideoTrackOptions,
+    DataTrack, EncodedFrame, EncodedVideoFrame, Participant, RoomError, RoomEvent, Track, TrackKind,
+    TrackOptions, VideoCodec, VideoTrackOptions,
 };
 use proto::data_packet::Value;
 use proto::encrypted_packet_payload::Value as Inner;
@@ -65,6 +66,12 @@ impl E2ee {
             RoomEvent::TrackUnpublished { track, .. } => {
                 self.tracks.remove(&track.sid);
             }
+            RoomEvent::DataTrackPublished { participant, track } => {
+                self.data_track_published(&participant.identity, track);
+            }
+            RoomEvent::DataTrackUnpublished { track, .. } => {
+                self.tracks.remove(&track.sid);
+            }
             RoomEvent::ParticipantLeft { participant, .. } => {
                 self.tracks.retain(|_, track| track.publisher != participant.identity);
                 self.states.remove(&participant.identity);
@@ -80,6 +87,14 @@ impl E2ee {
         for track in participant.tracks.values() {
             self.published(&participant.identity, track);
         }
+        for track in participant.data_tracks.values() {
+            self.data_track_published(&participant.identity, track);
+        }
+    }
+
+    fn data_track_published(&mut self, publisher: &str, track: &DataTrack) {
+        let (publisher, encrypted) = (publisher.to_owned(), track.encrypted);
+        self.tracks.insert(track.sid.clone(), RemoteTrack { publisher, encrypted, state: None });
     }
 
     fn published(&mut self, publisher: &str, track: &Track) {
@@ -163,31 +178,47 @@ impl E2ee {
         }
     }
 
-    /// Decrypts a frame, if its track is encrypted. `trailer`: what the server's own frames end with. `None`:
-    /// it cannot be, and must not be played.
-    pub(crate) fn open_frame(
+    /// Decrypts a frame of sound, if its track is encrypted. `trailer`: what the server's own frames end
+    /// with. `None`: it cannot be, and must not be played.
+    pub(crate) fn open_audio(
         &mut self,
         track: &str,
-        frame: MediaFrame,
+        frame: EncodedFrame,
         trailer: &[u8],
-    ) -> Option<MediaFrame> {
+    ) -> Option<EncodedFrame> {
+        let payload = self.open_payload(track, EncryptedCodec::Opus, &frame.payload, trailer)?;
+        Some(EncodedFrame { payload, ..frame })
+    }
+
+    /// Decrypts a picture, as [`open_audio`](Self::open_audio).
+    pub(crate) fn open_video(
+        &mut self,
+        track: &str,
+        frame: EncodedVideoFrame,
+        trailer: &[u8],
+    ) -> Option<EncodedVideoFrame> {
+        let payload = self.open_payload(track, frame.codec.into(), &frame.payload, trailer)?;
+        // What is encrypted of VP9 and AV1 does not show it.
+        let key_frame = frame.key_frame || crate::video::is_key_frame(frame.codec, &payload);
+        Some(EncodedVideoFrame { payload, key_frame, ..frame })
+    }
+
+    fn open_payload(
+        &mut self,
+        track: &str,
+        codec: EncryptedCodec,
+        payload: &Bytes,
+        trailer: &[u8],
+    ) -> Option<Bytes> {
         let Some(known) = self.tracks.get_mut(track) else {
             // Not announced yet: whether it is encrypted is unknown.
-            return self.keys.is_none().then_some(frame);
+            return self.keys.is_none().then(|| payload.clone());
         };
-        if !known.encrypted {
-            return Some(frame);
-        }
-        let (codec, payload) = match &frame {
-            MediaFrame::Audio(frame) => (EncryptedCodec::Opus, &frame.payload),
-            MediaFrame::Video(frame) => (frame.codec.into(), &frame.payload),
-        };
-        if payload.is_empty() {
-            return Some(frame);
+        if !known.encrypted || payload.is_empty() {
+            return Some(payload.clone());
         }
         if let Some(plain) = payload.strip_suffix(trailer).filter(|_| !trailer.is_empty()) {
-            let plain = blank::is_blank(codec, plain).then(|| Bytes::copy_from_slice(plain))?;
-            return Some(with_payload(frame, plain));
+            return blank::is_blank(codec, plain).then(|| payload.slice_ref(plain));
         }
         let opened = match Sealed::read(codec, payload) {
             None => Err(E2eeError::NotEncrypted),
@@ -200,7 +231,41 @@ impl E2ee {
         if changes(&mut known.state, state) {
             self.events.push_back(changed(&known.publisher, Some(track), state));
         }
-        Some(with_payload(frame, opened?.into()))
+        opened.map(Bytes::from)
+    }
+
+    /// Encrypts the payload of a frame of a data track of ours.
+    pub(crate) fn seal_data(&mut self, payload: Bytes) -> Result<SealedData, RoomError> {
+        let Some(keys) = self.keys.as_mut().filter(|keys| keys.data) else {
+            return Ok(SealedData { payload, encryption: None });
+        };
+        let sealed = keys.seal(|cipher, key_index, iv| {
+            let sealed = data::seal(payload.into(), cipher, iv).ok_or(E2eeError::NoFrame)?;
+            let encryption = Some(FrameEncryption { key_index, iv });
+            Ok(SealedData { payload: sealed.into(), encryption })
+        });
+        sealed.map_err(RoomError::E2ee)
+    }
+
+    /// Decrypts the payload of a frame of this data track. `None`: it cannot be.
+    pub(crate) fn open_data(&mut self, track: &str, sealed: SealedData) -> Option<Bytes> {
+        let known = self.tracks.get_mut(track)?;
+        let SealedData { payload, encryption } = sealed;
+        if !known.encrypted {
+            return encryption.is_none().then_some(payload);
+        }
+        let opened = match (encryption, &mut self.keys) {
+            (None, _) => Err(E2eeError::NotEncrypted),
+            (Some(FrameEncryption { key_index: index, .. }), None) => Err(E2eeError::MissingKey { index }),
+            (Some(FrameEncryption { key_index, iv }), Some(keys)) => {
+                keys.of(&known.publisher).open(key_index, |cipher| data::open(&payload, cipher, &iv))
+            }
+        };
+        let (state, opened) = outcome(opened);
+        if changes(&mut known.state, state) {
+            self.events.push_back(changed(&known.publisher, Some(track), state));
+        }
+        opened.map(Bytes::from)
     }
 
     /// Encrypts the content of a packet, if it is one that may be.
@@ -284,14 +349,4 @@ fn changed(identity: &str, track: Option<&str>, state: E2eeState) -> RoomEvent {
 fn changes(before: &mut Option<E2eeState>, state: E2eeState) -> bool {
     let kept = if state == E2eeState::Ratcheted { E2eeState::Ok } else { state };
     before.replace(kept) != Some(state)
-}
-
-fn with_payload(frame: MediaFrame, payload: Bytes) -> MediaFrame {
-    match frame {
-        MediaFrame::Audio(frame) => MediaFrame::Audio(crate::EncodedFrame { payload, ..frame }),
-        MediaFrame::Video(frame) => {
-            let key_frame = frame.key_frame || crate::video::is_key_frame(frame.codec, &payload);
-            MediaFrame::Video(EncodedVideoFrame { payload, key_frame, ..frame })
-        }
-    }
 }

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use agent_proto::livekit as proto;
 
 use super::{E2ee, E2eeError, E2eeKey, E2eeOptions, E2eeState, KeyDerivation};
+use crate::data_tracks::SealedData;
 use crate::local_tracks::{PlacedForm, PlacedFrame};
 use crate::{
-    AudioLevel, Connected, DisconnectReason, EncodedFrame, MediaFrame, Participant, RoomError, RoomEvent,
+    AudioLevel, Connected, DataTrack, DisconnectReason, EncodedFrame, Participant, RoomError, RoomEvent,
     RoomInfo, Track, TrackKind,
 };
 use proto::data_packet::Value;
@@ -50,10 +51,7 @@ fn seal(room: &mut E2ee, payload: &[u8]) -> Option<Bytes> {
 
 fn open(room: &mut E2ee, track: &str, payload: &[u8]) -> Option<Bytes> {
     let frame = EncodedFrame::new(Bytes::copy_from_slice(payload), 1, 960);
-    match room.open_frame(track, frame.into(), TRAILER)? {
-        MediaFrame::Audio(frame) => Some(frame.payload),
-        MediaFrame::Video(_) => None,
-    }
+    room.open_audio(track, frame, TRAILER).map(|frame| frame.payload)
 }
 
 fn states(room: &mut E2ee) -> Vec<(String, Option<String>, E2eeState)> {
@@ -163,6 +161,42 @@ fn data_are_encrypted_except_what_the_server_needs() {
     assert_eq!(ada.seal_value(key.clone()).unwrap(), key);
     let media_only = E2eeOptions { media_only: true, ..options };
     assert_eq!(E2ee::new(Some(&media_only)).seal_value(user.clone()).unwrap(), user);
+}
+
+#[test]
+fn frames_of_data_tracks_are_read_by_those_who_have_the_key() {
+    let options = shared("secret");
+    let mut ada = room("ada", "bob", Some(&options));
+    let sealed = || SealedData { payload: Bytes::from_static(b"position"), encryption: None };
+    let read = |options: Option<&E2eeOptions>, track: &str, sealed| {
+        let mut bob = room("bob", "ada", options);
+        let publisher = Arc::new(participant("ada"));
+        for (sid, encrypted) in [("DTR_sealed", true), ("DTR_plain", false)] {
+            let track = DataTrack { encrypted, ..DataTrack::new(sid, "position") };
+            bob.follow(&RoomEvent::DataTrackPublished { participant: publisher.clone(), track });
+        }
+        let opened = bob.open_data(track, sealed);
+        (opened, states(&mut bob).pop().map(|(_, track, state)| (track.unwrap(), state)))
+    };
+    let mut seal = || ada.seal_data(sealed().payload).unwrap();
+    assert_ne!(seal().payload, sealed().payload);
+    let told = |state| Some(("DTR_sealed".to_owned(), state));
+    let failed = |error| (None, told(E2eeState::Failed(error)));
+    let plain = || Some(sealed().payload);
+    assert_eq!(read(Some(&options), "DTR_sealed", seal()), (plain(), told(E2eeState::Ok)));
+    assert_eq!(
+        read(Some(&shared("another")), "DTR_sealed", seal()),
+        failed(E2eeError::WrongKey { index: 0 })
+    );
+    assert_eq!(read(None, "DTR_sealed", seal()), failed(E2eeError::MissingKey { index: 0 }));
+    assert_eq!(read(Some(&options), "DTR_sealed", sealed()), failed(E2eeError::NotEncrypted));
+    assert_eq!(read(Some(&options), "DTR_plain", sealed()), (plain(), None));
+    assert_eq!(read(Some(&options), "DTR_plain", seal()), (None, None));
+    let media_only = E2eeOptions { media_only: true, ..options };
+    assert_eq!(E2ee::new(Some(&media_only)).seal_data(sealed().payload), Ok(sealed()));
+    let missing = RoomError::E2ee(E2eeError::MissingKey { index: 0 });
+    let none = E2eeOptions::per_participant();
+    assert_eq!(E2ee::new(Some(&none)).seal_data(sealed().payload), Err(missing));
 }
 
 #[test]

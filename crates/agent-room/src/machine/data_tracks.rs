@@ -24,7 +24,9 @@ impl<M: MediaConnection> Machine<M> {
         frame: &DataTrackFrame,
         now: Time,
     ) {
-        let packets = self.may_publish().and_then(|()| self.data_tracks.push(track, frame, now));
+        let packets = self
+            .may_publish()
+            .and_then(|()| self.data_tracks.push(track, frame, |payload| self.e2ee.seal_data(payload), now));
         match packets {
             Ok(packets) if packets.is_empty() => self.done(id, Ok(())),
             Ok(packets) => {
@@ -46,7 +48,7 @@ impl<M: MediaConnection> Machine<M> {
 
     /// A received packet of a data track.
     pub(super) fn data_track_packet(&mut self, bytes: &Bytes) {
-        match self.data_tracks.receive(bytes) {
+        match self.data_tracks.receive(bytes, |track, sealed| self.e2ee.open_data(track, sealed)) {
             DataTrackPacket::Frame(track, frame) => {
                 self.outputs.push_back(Output::DataFrame { track, frame })
             }

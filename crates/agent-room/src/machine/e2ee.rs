@@ -7,13 +7,13 @@ use agent_proto::livekit::data_packet::Value;
 
 use super::Machine;
 use crate::connection::MediaConnection;
-use crate::{MediaFrame, Output, RoomError};
+use crate::{EncodedFrame, Output, RoomError};
 
 impl<M: MediaConnection> Machine<M> {
-    /// A frame of a track was received.
-    pub(super) fn frame_received(&mut self, track: Arc<str>, frame: MediaFrame) {
-        if let Some(frame) = self.e2ee.open_frame(&track, frame, self.signal.server_trailer()) {
-            self.outputs.push_back(Output::Frame { track, frame });
+    /// A frame of an audio track was received.
+    pub(super) fn audio_received(&mut self, track: Arc<str>, frame: EncodedFrame) {
+        if let Some(frame) = self.e2ee.open_audio(&track, frame, self.signal.server_trailer()) {
+            self.outputs.push_back(Output::Frame { track, frame: frame.into() });
         }
     }
 

@@ -5,7 +5,7 @@ use agent_proto::Time;
 use super::Machine;
 use crate::connection::MediaConnection;
 use crate::video::VideoOutput;
-use crate::{CommandId, RoomError};
+use crate::{CommandId, Output, RoomError};
 
 impl<M: MediaConnection> Machine<M> {
     pub(super) fn request_key_frame(&mut self, id: CommandId, track_sid: &str) {
@@ -19,11 +19,14 @@ impl<M: MediaConnection> Machine<M> {
     /// Carries out the outputs of video. `true`: there were some.
     pub(super) fn report_video(&mut self, now: Time) -> bool {
         let mut any = false;
-        while let Some(output) = self.video.poll_output(now) {
+        let trailer = self.signal.server_trailer();
+        while let Some(output) =
+            self.video.poll_output(now, |track, frame| self.e2ee.open_video(track, frame, trailer))
+        {
             any = true;
             match output {
                 VideoOutput::Frame(track, frame) => {
-                    self.frame_received(track, frame.into());
+                    self.outputs.push_back(Output::Frame { track, frame: frame.into() });
                 }
                 VideoOutput::RequestKeyFrame(source) => {
                     if let Some(transport) = &mut self.transport {

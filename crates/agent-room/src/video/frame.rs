@@ -11,8 +11,8 @@ use crate::VideoCodec;
 /// One encoded frame of a video track: one picture.
 ///
 /// Frames are whole, and in the order in which a decoder needs them: packets were put in order, and lost ones
-/// requested again. If one is missing for good, frames are left out up to the next key frame, which is
-/// requested, and has [`after_loss`](Self::after_loss).
+/// requested again. If one is missing for good, or cannot be decrypted, frames are left out up to the next
+/// key frame, which is requested, and has [`after_loss`](Self::after_loss).
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,8 +39,8 @@ pub struct EncodedVideoFrame {
     pub width: Option<u32>,
     /// Height in pixels, as `width`.
     pub height: Option<u32>,
-    /// Whether frames are missing before this one: lost, or dropped as they were not read in time. Then it is
-    /// a key frame. The first frame is not marked.
+    /// Whether frames are missing before this one: lost, or dropped as they were not read in time or could
+    /// not be decrypted. Then it is a key frame. The first frame is not marked.
     pub after_loss: bool,
     /// Names the stream in which `timestamp` counts (its SSRC). Another one begins when the connection to the
     /// room was re-established, or when the server sends the track as another stream.

@@ -17,5 +17,5 @@ pub use frame::EncodedVideoFrame;
 pub use outgoing::OutgoingVideoFrame;
 
 pub(crate) use assembler::VideoPacket;
-pub(crate) use payload::{PictureIds, is_key_frame, split};
+pub(crate) use payload::{PictureIds, is_key_frame, nal_units, split};
 pub(crate) use receiver::{VideoOutput, VideoReceiver};

@@ -23,7 +23,47 @@ pub(crate) struct VideoReceiver {
     /// The tracks that are read; packets of others are dropped.
     read: BTreeSet<String>,
     /// By SSRC. A track has one stream at a time; the previous one ends with the first packet of the next.
-    streams: BTreeMap<u32, (Arc<str>, Assembler)>,
+    streams: BTreeMap<u32, Stream>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    track: Arc<str>,
+    packets: Assembler,
+    /// Whether a frame was given to the reader.
+    begun: bool,
+    /// Whether a frame was dropped since the last one that was given: those after it need it.
+    broken: bool,
+}
+
+impl Stream {
+    const fn new(track: Arc<str>) -> Self {
+        Self { track, packets: Assembler::new(), begun: false, broken: false }
+    }
+
+    /// The next frame for the reader.
+    fn poll_frame(
+        &mut self,
+        mut decrypt: impl FnMut(&str, EncodedVideoFrame) -> Option<EncodedVideoFrame>,
+    ) -> Option<EncodedVideoFrame> {
+        let mut left_out = false;
+        while let Some(frame) = self.packets.poll_frame() {
+            match decrypt(&self.track, frame) {
+                // As long as none can be read, a key frame is of no use.
+                None => (self.broken, left_out) = (true, false),
+                Some(frame) if self.broken && !frame.key_frame => left_out = true,
+                Some(mut frame) => {
+                    frame.after_loss = self.begun && (frame.after_loss || self.broken);
+                    (self.begun, self.broken) = (true, false);
+                    return Some(frame);
+                }
+            }
+        }
+        if left_out {
+            self.packets.want_key_frame();
+        }
+        None
+    }
 }
 
 impl VideoReceiver {
@@ -32,7 +72,7 @@ impl VideoReceiver {
         if is_read {
             self.read.insert(sid.to_owned());
         } else if self.read.remove(sid) {
-            self.streams.retain(|_, (track, _)| **track != *sid);
+            self.streams.retain(|_, stream| *stream.track != *sid);
         }
     }
 
@@ -42,19 +82,19 @@ impl VideoReceiver {
             return;
         }
         let source = packet.source;
-        if self.streams.get(&source).is_none_or(|(of, _)| of != track) {
-            self.streams.retain(|_, (of, _)| of != track);
-            self.streams.insert(source, (track.clone(), Assembler::new()));
+        if self.streams.get(&source).is_none_or(|stream| stream.track != *track) {
+            self.streams.retain(|_, stream| stream.track != *track);
+            self.streams.insert(source, Stream::new(track.clone()));
         }
-        if let Some((_, stream)) = self.streams.get_mut(&source) {
-            stream.handle_packet(packet, now);
+        if let Some(stream) = self.streams.get_mut(&source) {
+            stream.packets.handle_packet(packet, now);
         }
     }
 
     /// A key frame of this track is needed.
     pub(crate) fn want_key_frame(&mut self, sid: &str) {
-        let of_track = self.streams.values_mut().filter(|(track, _)| **track == *sid);
-        of_track.for_each(|(_, stream)| stream.want_key_frame());
+        let of_track = self.streams.values_mut().filter(|stream| *stream.track == *sid);
+        of_track.for_each(|stream| stream.packets.want_key_frame());
     }
 
     /// The session is gone, and its streams with it.
@@ -62,12 +102,17 @@ impl VideoReceiver {
         self.streams.clear();
     }
 
-    pub(crate) fn poll_output(&mut self, now: Time) -> Option<VideoOutput> {
-        for (source, (track, stream)) in &mut self.streams {
-            if let Some(frame) = stream.poll_frame() {
-                return Some(VideoOutput::Frame(track.clone(), frame));
+    /// The next output. `decrypt` makes of a frame what it was before it was encrypted, or nothing.
+    pub(crate) fn poll_output(
+        &mut self,
+        now: Time,
+        mut decrypt: impl FnMut(&str, EncodedVideoFrame) -> Option<EncodedVideoFrame>,
+    ) -> Option<VideoOutput> {
+        for (source, stream) in &mut self.streams {
+            if let Some(frame) = stream.poll_frame(&mut decrypt) {
+                return Some(VideoOutput::Frame(stream.track.clone(), frame));
             }
-            if stream.takes_request(now) {
+            if stream.packets.takes_request(now) {
                 return Some(VideoOutput::RequestKeyFrame(*source));
             }
         }
@@ -75,10 +120,10 @@ impl VideoReceiver {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        self.streams.values().filter_map(|(_, stream)| stream.poll_timeout()).min()
+        self.streams.values().filter_map(|stream| stream.packets.poll_timeout()).min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Time) {
-        self.streams.values_mut().for_each(|(_, stream)| stream.handle_timeout(now));
+        self.streams.values_mut().for_each(|stream| stream.packets.handle_timeout(now));
     }
 }

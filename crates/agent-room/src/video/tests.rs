@@ -39,18 +39,19 @@ fn padding(sequence: u64, timestamp: u64) -> VideoPacket {
     VideoPacket { source, codec, sequence, timestamp, captured: None, marker: false, payload: Bytes::new() }
 }
 
-#[derive(Default)]
 struct Rig {
     receiver: VideoReceiver,
     now: Time,
     requests: usize,
+    /// Whether there is a key for the frames.
+    has_key: bool,
 }
 
 impl Rig {
     fn new() -> Self {
-        let mut rig = Self::default();
-        rig.receiver.set_read("TR_1", true);
-        rig
+        let mut receiver = VideoReceiver::default();
+        receiver.set_read("TR_1", true);
+        Self { receiver, now: Time::ZERO, requests: 0, has_key: true }
     }
 
     fn after(&mut self, millis: u64) -> Vec<EncodedVideoFrame> {
@@ -69,7 +70,10 @@ impl Rig {
 
     fn drain(&mut self) -> Vec<EncodedVideoFrame> {
         let mut frames = Vec::new();
-        while let Some(output) = self.receiver.poll_output(self.now) {
+        while let Some(output) = {
+            let has_key = self.has_key;
+            self.receiver.poll_output(self.now, |_, frame| has_key.then_some(frame))
+        } {
             match output {
                 VideoOutput::Frame(track, frame) => {
                     assert_eq!(&*track, "TR_1");
@@ -103,6 +107,47 @@ fn frames_are_whole_and_described() {
     assert!(frames.iter().all(|frame| !frame.after_loss && frame.source == 5));
     assert_eq!((frames[2].captured, frames[3].captured), (None, Some(Duration::from_millis(1_099))));
     assert_eq!(rig.requests, 0);
+}
+
+#[test]
+fn after_frames_without_a_key_a_key_frame_is_awaited_and_requested() {
+    let mut rig = Rig::new();
+    let all = packets(31);
+    assert_eq!(numbers(&rig.push(all[..9].to_vec())), [0, 1, 2]);
+    rig.has_key = false;
+    assert!(rig.push(all[9..15].to_vec()).is_empty());
+    // A key frame is of no use to who cannot read it.
+    assert!(rig.after(5_000).is_empty());
+    assert_eq!(rig.requests, 0);
+    rig.has_key = true;
+    assert!(rig.push(all[15..24].to_vec()).is_empty(), "they need those that were dropped");
+    assert_eq!(rig.requests, 1);
+    assert!(rig.after(1_000).is_empty());
+    assert_eq!(rig.requests, 2, "once a second");
+    let frames = rig.push(all[24..36].to_vec());
+    assert_eq!(numbers(&frames), [10, 11]);
+    assert!(frames[0].after_loss && frames[0].key_frame && !frames[1].after_loss);
+    assert!(rig.after(5_000).is_empty());
+    assert_eq!(rig.requests, 2);
+    // Several at once: what follows a dropped one is left out up to the key frame in the middle.
+    rig.has_key = false;
+    assert!(rig.push(all[36..39].to_vec()).is_empty());
+    rig.has_key = true;
+    let frames = rig.push(all[39..63].to_vec());
+    assert_eq!((numbers(&frames), frames[0].after_loss), (vec![20], true));
+    assert!(rig.after(5_000).is_empty());
+    assert_eq!(rig.requests, 2, "the key frame was there");
+}
+
+#[test]
+fn the_first_frame_that_can_be_read_follows_no_loss() {
+    let mut rig = Rig::new();
+    rig.has_key = false;
+    assert!(rig.push(packets(21)[..33].to_vec()).is_empty());
+    rig.has_key = true;
+    let frames = rig.push(packets(21)[33..63].to_vec());
+    assert_eq!(numbers(&frames), [20]);
+    assert!(!frames[0].after_loss, "nothing was read before it");
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// [`TrackError`]: no other participant publishes such a track, it is encrypted, it has a stream already,
+    /// [`TrackError`]: no other participant publishes such a track, it has a stream already,
     /// or the room or the attempt is over.
     pub async fn data_track(&self, sid: impl Into<String>) -> Result<DataTrackStream, TrackError> {
         let (subscription, sid) = (self.next_command(), sid.into());

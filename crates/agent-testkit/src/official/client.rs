@@ -89,6 +89,22 @@ impl OfficialClient {
         Self::join_as(&host, json!({ "url": url, "token": token.expose(), "passphrase": passphrase })).await
     }
 
+    /// Joins a room with the Python SDK and end-to-end encryption of tracks and data, with a key of its own
+    /// for each participant: the passphrases of all of them by identity, its own included. Their index is 0.
+    ///
+    /// # Errors
+    /// As [`join_with`](Self::join_with).
+    pub async fn join_with_participant_keys(
+        url: &str,
+        token: &Secret,
+        passphrases: &[(&str, &str)],
+    ) -> Result<Self, ClientError> {
+        let host = OfficialHost::shared_of(ClientKind::Python).await?;
+        let keys: BTreeMap<_, _> = passphrases.iter().copied().collect();
+        let request = json!({ "url": url, "token": token.expose(), "participant_keys": keys });
+        Self::join_as(&host, request).await
+    }
+
     async fn join_as(host: &OfficialHost, request: Value) -> Result<Self, ClientError> {
         let (number, events) = host.add_client();
         let client = Self { host: host.clone(), number, events, seen: VecDeque::new(), left: false };

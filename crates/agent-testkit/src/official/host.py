@@ -152,7 +152,11 @@ class Client:
         if passphrase := request.get("passphrase"):
             keys = rtc.KeyProviderOptions(shared_key=passphrase.encode())
             options.encryption = rtc.E2EEOptions(key_provider_options=keys)
+        elif request.get("participant_keys") is not None:
+            options.encryption = rtc.E2EEOptions()
         await self.room.connect(request["url"], request["token"], options)
+        for identity, passphrase in (request.get("participant_keys") or {}).items():
+            self.room.e2ee_manager.key_provider.set_key(identity, passphrase.encode(), 0)
         return await self.state(request)
 
     async def set_shared_key(self, request):
@@ -349,6 +353,28 @@ class Client:
         self.published[publication.sid] = (publication, feeding)
         return {"sid": publication.sid}
 
+    async def publish_flashes(self, request):
+        width, height = request["width"], request["height"]
+        # Without a queue: what is captured is sent at once, as pictures are.
+        pictures, sound = rtc.VideoSource(width, height), rtc.AudioSource(RATE, 1, queue_size_ms=0)
+        camera = rtc.LocalVideoTrack.create_video_track("camera", pictures)
+        microphone = rtc.LocalAudioTrack.create_audio_track("microphone", sound)
+        codec = rtc.VideoCodec.Value(request["codec"])
+        publish = self.room.local_participant.publish_track
+        shown = await publish(
+            camera,
+            rtc.TrackPublishOptions(
+                source=rtc.TrackSource.SOURCE_CAMERA, video_codec=codec, simulcast=request["simulcast"]
+            ),
+        )
+        # Silence is sent, too, so that the sound has an end.
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False)
+        played = await publish(microphone, options)
+        feeding = asyncio.ensure_future(feed_flashes(pictures, sound, width, height, request["fps"]))
+        for publication in (shown, played):
+            self.published[publication.sid] = (publication, feeding)
+        return {"video": shown.sid, "audio": played.sid}
+
     async def watch_track(self, request):
         sid = request["sid"]
         for participant in self.room.remote_participants.values():
@@ -367,10 +393,21 @@ class Client:
             frames += 1
             if frames % SEEN == 0:
                 frame = event.frame.convert(rtc.VideoBufferType.I420)
-                luma = bytes(frame.data[: frame.width * frame.height])
-                mean = sum(luma) / len(luma)
+                size = frame.width * frame.height
+                quarter = -(-frame.width // 2) * -(-frame.height // 2)
+                data = bytes(frame.data)
+                planes = data[:size], data[size : size + quarter], data[size + quarter : size + 2 * quarter]
+                luma, blue, red = (sum(plane) / len(plane) for plane in planes)
                 self.event(
-                    "seen", identity=identity, sid=sid, frames=frames, width=frame.width, height=frame.height, luma=mean
+                    "seen",
+                    identity=identity,
+                    sid=sid,
+                    frames=frames,
+                    width=frame.width,
+                    height=frame.height,
+                    luma=luma,
+                    blue=blue,
+                    red=red,
                 )
 
     async def publish(self, name, sound, source_name, options):
@@ -526,6 +563,27 @@ async def feed_pictures(source, width, height, fps):
         await asyncio.sleep(max(0, begin + at / fps - loop.time()))
 
 
+async def feed_flashes(pictures, sound, width, height, fps):
+    """Black and silence; the first tenth of each second is white, and a tone of 1 kHz."""
+    loop = asyncio.get_running_loop()
+    size, chroma = width * height, bytes([128]) * (width * height // 2)
+    black, white = bytes([16]) * size + chroma, bytes([235]) * size + chroma
+    count = RATE // 100
+    tone, silence = Tone(RATE, [1000], -8.7).frame(0, count), bytes(2 * count)
+    begin, shown, played = loop.time(), 0, 0
+    while True:
+        next_picture, next_sound = shown / fps, played / 100
+        await asyncio.sleep(max(0, begin + min(next_picture, next_sound) - loop.time()))
+        if next_picture <= next_sound:
+            data = white if next_picture % 1 < 0.0999 else black
+            pictures.capture_frame(rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, data))
+            shown += 1
+        else:
+            data = tone if played % 100 < 10 else silence
+            await sound.capture_frame(rtc.AudioFrame(data, RATE, 1, count))
+            played += 1
+
+
 def frequency(samples):
     """The frequency of a tone, from the times at which it rises through zero; 0 without any."""
     high = max(max(samples) // 2, 1)
@@ -547,7 +605,7 @@ OPERATIONS = {
     for name in (
         "join state send send_text stream_text send_bytes stream_bytes send_file register_text_streams"
         " register_byte_streams perform_rpc register_rpc publish_dtmf publish_transcription send_chat_message"
-        " set_attributes set_metadata set_name publish_audio publish_sound publish_video mute unpublish listen"
+        " set_attributes set_metadata set_name publish_audio publish_sound publish_video publish_flashes mute unpublish listen"
         " watch_track set_shared_key ratchet_shared_key leave"
         " publish_data_track push_data_frame unpublish_data_track subscribe_data_track"
     ).split()

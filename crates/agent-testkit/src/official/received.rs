@@ -54,8 +54,12 @@ pub struct OfficialPictures {
     pub width: u32,
     /// Its height.
     pub height: u32,
-    /// Its mean brightness, from 0 to 255.
+    /// Its mean brightness (Y), from 0 to 255.
     pub luma: f64,
+    /// Its mean difference from blue (Cb), from 0 to 255; 128 is grey.
+    pub blue: f64,
+    /// Its mean difference from red (Cr), as `blue`.
+    pub red: f64,
 }
 
 /// A text stream that an official client received.

@@ -92,6 +92,17 @@ impl OfficialClient {
         Ok(text_of(&answer, "sid"))
     }
 
+    /// Publishes a camera of this size, codec and rate, and a microphone, that are in sync: black and
+    /// silence, and in the first tenth of each second white and a tone of 1 kHz. Returns the sids of the
+    /// camera and the microphone. Only the Python SDKs do.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn publish_flashes(&self, video: ClientVideo) -> Result<(String, String), ClientError> {
+        let answer = self.ask("publish_flashes", video.request()).await?;
+        Ok((text_of(&answer, "video"), text_of(&answer, "audio")))
+    }
+
     /// Watches a video track that it is [subscribed to](super::ClientEvent::TrackSubscribed), and reports
     /// every ten pictures as [`ClientEvent::Seen`](super::ClientEvent::Seen). Only the Python SDKs do.
     ///

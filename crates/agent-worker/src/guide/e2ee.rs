@@ -49,8 +49,9 @@
 //! # What cannot be read
 //! A frame of an encrypted track without its key, or with another one, is dropped and never decoded; so are
 //! frames that are not encrypted though their track is, except the blank ones that a server sends for a muted
-//! track. The first one is told as [`RoomEvent::E2eeStateChanged`](crate::RoomEvent::E2eeStateChanged), and
-//! so is the first that can be read again:
+//! track. Video continues with a key frame, which is requested as soon as frames can be read. The first one
+//! is told as [`RoomEvent::E2eeStateChanged`](crate::RoomEvent::E2eeStateChanged), and so is the first that
+//! can be read again:
 //!
 //! | state | what happened |
 //! |---|---|
@@ -63,13 +64,21 @@
 //! Nothing of ours is sent without a key: a publish fails with
 //! [`RoomError::E2ee`](crate::room::RoomError::E2ee), and frames are dropped and told in the same way.
 //!
+//! Data that somebody sent in the clear are received all the same:
+//! [`DataReceived::encrypted`](crate::room::DataReceived::encrypted) is whether they were encrypted. Data
+//! tracks have it as [`DataTrack::encrypted`](crate::room::DataTrack::encrypted); their frames are dropped
+//! and told as those of other tracks.
+//!
 //! # What is not encrypted
 //! - who is in the room, names, metadata, attributes, and the names, sizes and codecs of tracks;
 //! - destinations and the order of data packets, telephone keys, transcriptions in the legacy form, active
 //!   speakers;
-//! - data tracks, in this version; and all data with
-//!   [`media_only`](crate::room::E2eeOptions::media_only), for front ends that set the older option `e2ee`;
+//! - all data and data tracks with [`media_only`](crate::room::E2eeOptions::media_only), for front ends that
+//!   set the older option `e2ee`;
 //! - what others send in the clear: their tracks have
 //!   [`Track::encrypted`](crate::room::Track::encrypted), and are heard either way.
+//!
+//! Of frames of H.264 and H.265 that are encrypted, parameter sets stay readable, and units that a decoder
+//! does not need (SEI, delimiters) are left out.
 //!
 //! VP9 and AV1 can be received, as far as other SDKs send them encrypted, and not published.

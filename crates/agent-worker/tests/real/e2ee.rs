@@ -3,29 +3,33 @@
 use std::time::Duration;
 
 use agent_testkit::{
-    ClientEvent, ClientKind, ClientVideo, DataMessage, MeasuredSound, OfficialClient, RealServer, real_server,
+    ClientEvent, ClientKind, DataMessage, MeasuredSound, OfficialClient, RealServer, real_server,
 };
 use agent_worker::media::{AudioFormat, AudioStream};
 use agent_worker::room::{
     AudioTrackOptions, E2eeError, E2eeKey, E2eeOptions, E2eeState, JoinRequest, RoomConnector, RoomEvents,
-    VideoCodec, WebRtc,
+    WebRtc,
 };
 use agent_worker::{Room, RoomEvent};
 
 use crate::room::audio_out::{event, hears, listen};
 
 const SOON: Duration = Duration::from_secs(30);
-const PASSPHRASE: &str = "a passphrase of both";
+pub(crate) const PASSPHRASE: &str = "a passphrase of both";
 
 /// An agent in this room, with this passphrase for everybody.
-async fn agent(server: &RealServer, room: &str, passphrase: &str) -> Room {
+pub(crate) async fn agent(server: &RealServer, room: &str, passphrase: &str) -> Room {
+    agent_with(server, room, E2eeOptions::shared(E2eeKey::new(passphrase))).await
+}
+
+pub(crate) async fn agent_with(server: &RealServer, room: &str, keys: E2eeOptions) -> Room {
     let token = server.token().identity("agent").join_room(room).sign().expect("a token");
     let mut request = JoinRequest::new(server.url(), token);
-    request.e2ee = Some(E2eeOptions::shared(E2eeKey::new(passphrase)));
+    request.e2ee = Some(keys);
     WebRtc::default().connect(request).await.expect("the room is joined")
 }
 
-async fn client(server: &RealServer, kind: ClientKind, room: &str) -> OfficialClient {
+pub(crate) async fn client(server: &RealServer, kind: ClientKind, room: &str) -> OfficialClient {
     let token = server.token().identity("ada").join_room(room).sign().expect("a token");
     OfficialClient::join_encrypted(kind, &server.url(), &token, PASSPHRASE).await.expect("the client joins")
 }
@@ -63,7 +67,7 @@ async fn hears_tone(audio: &mut AudioStream) {
 }
 
 /// Waits for this state of the client's tracks or data.
-async fn state(events: &mut RoomEvents, expected: impl Fn(&E2eeState) -> bool) {
+pub(crate) async fn state(events: &mut RoomEvents, expected: impl Fn(&E2eeState) -> bool) {
     event(events, "the state of the encryption", |event| {
         matches!(event, RoomEvent::E2eeStateChanged { identity, state, .. } if identity == "ada" && expected(state))
     })
@@ -75,7 +79,7 @@ async fn data_both_ways(room: &Room, events: &mut RoomEvents, ada: &mut Official
     event(
         events,
         "the data",
-        |event| matches!(event, RoomEvent::DataReceived(data) if data.payload == "from the client"),
+        |event| matches!(event, RoomEvent::DataReceived(data) if data.payload == "from the client" && data.encrypted),
     )
     .await;
     room.publish_data("chat", "from the agent").await.expect("sent");
@@ -158,49 +162,90 @@ async fn with_a_wrong_key_nothing_is_heard_and_both_are_told() {
     assert!(heard.await.is_err(), "the track continues");
 }
 
-async fn pictures_are_opened(codec: VideoCodec, name: &str) {
+#[tokio::test]
+async fn each_participant_has_a_key_of_its_own() {
     let Some(server) = real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {
         return;
     }
-    let room = agent(&server, name, PASSPHRASE).await;
+    let own = E2eeOptions::per_participant().own_key(E2eeKey::new("the agent's"));
+    let room = agent_with(&server, "keys", own.key_of("ada", E2eeKey::new("Ada's"))).await;
     let mut events = room.events();
-    let ada = client(&server, ClientKind::Python, name).await;
-    let sid = ada.publish_video(ClientVideo::new(codec)).await.expect("a track");
-    event(
-        &mut events,
-        "the subscription",
-        |event| matches!(event, RoomEvent::TrackSubscribed { track, .. } if track.sid == sid && track.encrypted),
-    )
-    .await;
-    let mut video = room.encoded_video(&sid).expect("it is published");
-    state(&mut events, |state| *state == E2eeState::Ok).await;
-    let reading = async {
-        for _ in 0..50 {
-            video.next().await.expect("the track continues");
+    let token = server.token().identity("ada").join_room("keys").sign().expect("a token");
+    let keys = [("ada", "Ada's"), ("agent", "the agent's")];
+    let joined = OfficialClient::join_with_participant_keys(&server.url(), &token, &keys).await;
+    let mut ada = joined.expect("the client joins");
+    data_both_ways(&room, &mut events, &mut ada).await;
+    let mut audio = tone(&room, &mut events, &ada).await;
+    hears_tone(&mut audio).await;
+    let track = room.publish_audio(AudioTrackOptions::new("echo")).await.expect("published");
+    let sid = track.sid();
+    let echo = async {
+        while let Some(received) = audio.next().await {
+            track.push(&received.audio).await.expect("it is published");
         }
     };
-    tokio::time::timeout(SOON, reading).await.expect("frames come");
-    // Whoever has not the key gets none.
-    let token = server.token().identity("eve").join_room(name).sign().expect("a token");
-    let eve = WebRtc::default().connect(JoinRequest::new(server.url(), token)).await.expect("joined");
-    let mut events = eve.events();
-    event(&mut events, "the subscription", |event| matches!(event, RoomEvent::TrackSubscribed { .. })).await;
-    let mut video = eve.encoded_video(&sid).expect("it is published");
-    let missing = E2eeState::Failed(E2eeError::MissingKey { index: 0 });
-    state(&mut events, |state| *state == missing).await;
-    let frame = tokio::time::timeout(Duration::from_secs(1), video.next()).await;
-    assert!(frame.is_err(), "{frame:?}");
+    let heard = async {
+        listen(&mut ada, &sid).await;
+        hears(&mut ada, &sid, 440.0).await;
+    };
+    tokio::select! {
+        () = heard => {}
+        () = echo => panic!("the track ended"),
+    }
 }
 
 #[tokio::test]
-async fn vp8_is_opened() {
-    pictures_are_opened(VideoCodec::Vp8, "sealed-vp8").await;
-}
+async fn data_tracks_are_encrypted_both_ways() {
+    /// How long to wait for a frame before it is sent again.
+    const PAUSE: Duration = Duration::from_millis(20);
 
-#[tokio::test]
-async fn h264_is_opened() {
-    pictures_are_opened(VideoCodec::H264, "sealed-h264").await;
+    let Some(server) = real_server().await else { return };
+    if agent_testkit::official_host().await.is_none() {
+        return;
+    }
+    let room = agent(&server, "tracks", PASSPHRASE).await;
+    let mut events = room.events();
+    let mut ada = client(&server, ClientKind::Python, "tracks").await;
+    let sid = ada.publish_data_track("sensor").await.expect("published");
+    event(
+        &mut events,
+        "the track",
+        |event| matches!(event, RoomEvent::DataTrackPublished { track, .. } if track.sid == sid && track.encrypted),
+    )
+    .await;
+    let mut stream = room.data_track(&sid).await.expect("there is one");
+    // Of more than one packet.
+    let payload = vec![9; 40_000];
+    let arrives = async {
+        loop {
+            ada.push_data_frame(&sid, &payload, Some(7)).await.expect("pushed");
+            if let Ok(frame) = tokio::time::timeout(PAUSE, stream.next()).await {
+                return frame.expect("the track goes on");
+            }
+        }
+    };
+    let frame = tokio::time::timeout(SOON, arrives).await.expect("a frame arrives");
+    assert!(frame.payload == payload && frame.user_timestamp == Some(7));
+
+    let mut position = room.publish_data_track("position").await.expect("published");
+    let is_track = |event: &ClientEvent| matches!(event, ClientEvent::DataTrackPublished { .. });
+    let Ok(ClientEvent::DataTrackPublished { sid, .. }) = ada.wait_for(is_track, SOON).await else {
+        panic!("the client sees no track");
+    };
+    ada.subscribe_data_track(&sid).await.expect("subscribed");
+    let payload = vec![8; 40_000];
+    let is_it =
+        |event: &ClientEvent| matches!(event, ClientEvent::DataFrame { payload: it, .. } if *it == payload);
+    let arrives = async {
+        loop {
+            position.push(payload.clone()).await.expect("pushed");
+            if ada.wait_for(is_it, PAUSE).await.is_ok() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, arrives).await.expect("a frame arrives");
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ mod checkpoint_stores;
 mod coordination;
 #[cfg(feature = "media")]
 mod e2ee;
+#[cfg(feature = "media")]
+mod e2ee_video;
 mod jobs;
 #[cfg(feature = "media")]
 mod pcm;

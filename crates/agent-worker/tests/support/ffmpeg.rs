@@ -53,7 +53,17 @@ impl Ffmpeg {
         interval: u32,
     ) -> Vec<Vec<u8>> {
         let (width, height) = size;
-        let source = format!("testsrc2=size={width}x{height}:rate=30");
+        self.encode_source(codec, &format!("testsrc2=size={width}x{height}:rate=30"), count, interval)
+    }
+
+    /// As [`encode`](Self::encode), of a source of ffmpeg's `lavfi` with 30 pictures a second.
+    pub(crate) fn encode_source(
+        &self,
+        codec: VideoCodec,
+        source: &str,
+        count: u32,
+        interval: u32,
+    ) -> Vec<Vec<u8>> {
         let encoder: &[&str] = match codec {
             VideoCodec::Vp8 => &[
                 "libvpx",
@@ -99,7 +109,7 @@ impl Ffmpeg {
             "-f",
             "lavfi",
             "-i",
-            &source,
+            source,
             "-frames:v",
             &count,
             "-pix_fmt",

@@ -14,7 +14,7 @@ use crate::data_tracks::{DataTrackFrame, MAX_DATA_FRAME_LEN};
 
 fn packets(packetizer: &mut Packetizer, len: usize) -> Vec<Packet> {
     let payload: Bytes = (0..len).map(|n| n as u8).collect::<Vec<_>>().into();
-    packetizer.packets(&DataTrackFrame::new(payload), Time::ZERO)
+    packetizer.packets(&DataTrackFrame::new(payload), None, Time::ZERO)
 }
 
 fn push(reassembly: &mut Reassembly, packets: impl IntoIterator<Item = Packet>) -> Vec<usize> {
@@ -40,7 +40,7 @@ fn frames_of_all_sizes_come_back() {
         assert_eq!((reassembly.bytes(), reassembly.take_dropped()), (0, 0));
     }
     let frame = DataTrackFrame::new(vec![1; 20_000]).with_user_timestamp(77);
-    let mut packets = packetizer.packets(&frame, Time::ZERO + Duration::from_secs(2));
+    let mut packets = packetizer.packets(&frame, None, Time::ZERO + Duration::from_secs(2));
     assert!(packets.iter().all(|packet| packet.timestamp == 180_000));
     assert_eq!(reassembly.push(packets.remove(0)), None);
     assert_eq!(reassembly.push(packets.remove(0)).unwrap().frame, frame);

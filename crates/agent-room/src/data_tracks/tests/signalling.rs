@@ -10,6 +10,7 @@ use crate::data_tracks::packet::Packet;
 use crate::data_tracks::packetizer::Packetizer;
 use crate::data_tracks::{
     DataTrackFrame, DataTrackLimits, DataTrackMessage, DataTrackOutput, DataTrackPacket, DataTracks,
+    FrameEncryption, SealedData,
 };
 use crate::{CommandId, RoomError};
 use proto::data_track_subscriber_handles::PublishedDataTrack;
@@ -21,7 +22,16 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 fn tracks() -> DataTracks {
     let mut limits = DataTrackLimits::default();
     (limits.published, limits.subscribed, limits.incomplete_bytes) = (2, 3, 50_000);
-    DataTracks::new(limits, TIMEOUT)
+    DataTracks::new(limits, TIMEOUT, false)
+}
+
+/// Frames that are not encrypted are sent and read as they are.
+fn plain(payload: Bytes) -> Result<SealedData, RoomError> {
+    Ok(SealedData { payload, encryption: None })
+}
+
+fn read(_: &str, sealed: SealedData) -> Option<Bytes> {
+    sealed.encryption.is_none().then_some(sealed.payload)
 }
 
 /// The outputs as text.
@@ -66,7 +76,7 @@ fn handles(handles: &[(u32, &str)]) -> DataTrackMessage {
 }
 
 fn push(tracks: &mut DataTracks, track: CommandId) -> Result<usize, RoomError> {
-    tracks.push(track, &DataTrackFrame::new("frame"), Time::ZERO).map(|packets| packets.len())
+    tracks.push(track, &DataTrackFrame::new("frame"), plain, Time::ZERO).map(|packets| packets.len())
 }
 
 #[test]
@@ -80,7 +90,7 @@ fn a_track_is_published_used_and_unpublished() {
     assert_eq!(outputs(&mut tracks), ["done 1 Ok(())"]);
     assert_eq!((push(&mut tracks, 1), tracks.poll_timeout()), (Ok(1), None));
     let frame = DataTrackFrame::new(vec![0; 2_000_001]);
-    assert_eq!(tracks.push(1, &frame, Time::ZERO), Err(RoomError::FrameTooLarge { len: 2_000_001 }));
+    assert_eq!(tracks.push(1, &frame, plain, Time::ZERO), Err(RoomError::FrameTooLarge { len: 2_000_001 }));
     assert_eq!(tracks.unpublish(1), Ok(()));
     assert_eq!(outputs(&mut tracks), ["unpublish 1"]);
     assert_eq!(tracks.unpublish(1), Err(RoomError::TrackUnpublished));
@@ -198,8 +208,8 @@ fn another_session_publishes_and_subscribes_again() {
     assert_eq!(outputs(&mut tracks), ["done 2 Err(NotAllowed { detail: \"no\" })"]);
     assert_eq!((push(&mut tracks, 1), push(&mut tracks, 2)), (Ok(1), Err(RoomError::TrackUnpublished)));
     // The old numbers are gone.
-    let bytes = Packetizer::new(1).packets(&DataTrackFrame::new("x"), Time::ZERO)[0].encode();
-    assert_eq!(tracks.receive(&bytes), DataTrackPacket::Nothing);
+    let bytes = Packetizer::new(1).packets(&DataTrackFrame::new("x"), None, Time::ZERO)[0].encode();
+    assert_eq!(tracks.receive(&bytes, read), DataTrackPacket::Nothing);
     tracks.publish(3, "c".to_owned(), Time::ZERO);
     tracks.room_ended();
     assert_eq!(outputs(&mut tracks), ["publish 3 c", "done 3 Err(NotConnected)"]);
@@ -211,12 +221,13 @@ fn frames_come_from_the_tracks_that_are_subscribed_to() {
     // Each packet is a frame of its own.
     let number = std::cell::Cell::new(0);
     let packet = |handle: u16| {
-        let mut packet = Packetizer::new(handle).packets(&DataTrackFrame::new("x"), Time::ZERO).remove(0);
+        let mut packet =
+            Packetizer::new(handle).packets(&DataTrackFrame::new("x"), None, Time::ZERO).remove(0);
         packet.frame = number.replace(number.get() + 1);
         packet.encode()
     };
     let is_frame = |tracks: &mut DataTracks, handle: u16, expected: Option<&str>| match (
-        tracks.receive(&packet(handle)),
+        tracks.receive(&packet(handle), read),
         expected,
     ) {
         (DataTrackPacket::Frame(sid, frame), Some(expected)) => {
@@ -249,18 +260,19 @@ fn frames_come_from_the_tracks_that_are_subscribed_to() {
     // An unpublished track needs no request.
     tracks.gone("DTR_b");
     assert_eq!(outputs(&mut tracks), [""; 0]);
-    assert_eq!(tracks.receive(&Bytes::from_static(b"garbage")), DataTrackPacket::Garbage);
+    assert_eq!(tracks.receive(&Bytes::from_static(b"garbage"), read), DataTrackPacket::Garbage);
 }
 
 #[test]
-fn incomplete_frames_of_all_tracks_are_bounded_and_encrypted_ones_dropped() {
+fn incomplete_frames_of_all_tracks_are_bounded_and_those_that_cannot_be_opened_dropped() {
     let mut tracks = tracks();
     for (id, sid) in [(1, "DTR_a"), (2, "DTR_b")] {
         tracks.subscribe(id, sid).unwrap();
     }
     tracks.message(handles(&[(1, "DTR_a"), (2, "DTR_b")]));
-    let parts = |handle| Packetizer::new(handle).packets(&DataTrackFrame::new(vec![0; 40_000]), Time::ZERO);
-    let send = |tracks: &mut DataTracks, packet: &Packet| tracks.receive(&packet.encode());
+    let frame = DataTrackFrame::new(vec![0; 40_000]);
+    let parts = |handle| Packetizer::new(handle).packets(&frame, None, Time::ZERO);
+    let send = |tracks: &mut DataTracks, packet: &Packet| tracks.receive(&packet.encode(), read);
     let (a, b) = (parts(1), parts(2));
     for packet in [&a[0], &a[1], &b[0]] {
         assert_eq!(send(&mut tracks, packet), DataTrackPacket::Nothing);
@@ -272,7 +284,39 @@ fn incomplete_frames_of_all_tracks_are_bounded_and_encrypted_ones_dropped() {
     assert!(matches!(send(&mut tracks, &a[2]), DataTrackPacket::Frame(..)));
     let mut encrypted = parts(1).remove(0);
     (encrypted.frame, encrypted.last) = (1, true);
-    encrypted.extensions.encryption =
-        Some(crate::data_tracks::packet::FrameEncryption { key_index: 0, iv: [0; 12] });
+    encrypted.extensions.encryption = Some(FrameEncryption { key_index: 0, iv: [0; 12] });
     assert_eq!((send(&mut tracks, &encrypted), tracks.dropped()), (DataTrackPacket::Nothing, 2));
+}
+
+#[test]
+fn encrypted_frames_are_announced_sealed_and_opened() {
+    let mut tracks = DataTracks::new(DataTrackLimits::default(), TIMEOUT, true);
+    tracks.publish(1, "position".to_owned(), Time::ZERO);
+    let Some(DataTrackOutput::Request(request)) = tracks.poll_output() else { panic!("a request") };
+    let Request::PublishDataTrackRequest(request) = *request else { panic!("{request:?}") };
+    assert_eq!(request.encryption, proto::encryption::Type::Gcm as i32);
+    tracks.message(published(1, "DTR_1"));
+    let infos: Vec<_> = tracks.state().published.into_iter().filter_map(|response| response.info).collect();
+    assert_eq!(infos[0].encryption, request.encryption, "also to a server that takes over");
+
+    let encryption = FrameEncryption { key_index: 3, iv: [7; 12] };
+    let seal = |payload: Bytes| {
+        assert_eq!(payload, "frame");
+        Ok(SealedData { payload: Bytes::from_static(b"sealed"), encryption: Some(encryption) })
+    };
+    let frame = DataTrackFrame::new("frame").with_user_timestamp(9);
+    let packets = tracks.push(1, &frame, seal, Time::ZERO).unwrap();
+    let refused = |_| Err(RoomError::NotConnected);
+    assert_eq!(tracks.push(1, &frame, refused, Time::ZERO), Err(RoomError::NotConnected));
+
+    tracks.subscribe(2, "DTR_a").unwrap();
+    tracks.message(handles(&[(1, "DTR_a")]));
+    let open = |track: &str, sealed: SealedData| {
+        assert_eq!(
+            (track, &sealed.payload[..], sealed.encryption),
+            ("DTR_a", &b"sealed"[..], Some(encryption))
+        );
+        Some(Bytes::from_static(b"frame"))
+    };
+    assert_eq!(tracks.receive(&packets[0], open), DataTrackPacket::Frame("DTR_a".into(), frame));
 }

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use crate::VideoCodec;
 use picture::Picture;
 
+pub(crate) use nal::units as nal_units;
 pub(crate) use picture::PictureIds;
 
 /// Whether a key frame begins with this packet.

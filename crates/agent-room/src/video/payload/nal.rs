@@ -17,7 +17,7 @@ pub(super) fn is_frame(frame: &[u8]) -> bool {
 }
 
 /// The NAL units of a frame, none of them empty. Bytes before the first start code are no NAL unit.
-pub(super) fn units(frame: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn units(frame: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = find(frame).map(|(_, after)| after);
     std::iter::from_fn(move || {
         let from = rest.take()?;

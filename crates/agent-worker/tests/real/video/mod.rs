@@ -1,4 +1,4 @@
 //! Encoded video on a real livekit-server, with official clients as the other participants.
 
-mod published;
+pub(crate) mod published;
 mod received;

@@ -23,7 +23,7 @@ const STEP: Duration = Duration::from_nanos(33_333_333);
 
 /// Shows these frames, of each layer at the same time, 30 a second and again from the beginning, until the
 /// track ends. It counts the key frames that were requested.
-fn show(track: Arc<EncodedVideoTrack>, layers: Vec<Vec<Vec<u8>>>) -> JoinHandle<(RoomError, u32)> {
+pub(crate) fn show(track: Arc<EncodedVideoTrack>, layers: Vec<Vec<Vec<u8>>>) -> JoinHandle<(RoomError, u32)> {
     tokio::spawn(async move {
         let mut pace = tokio::time::interval(STEP);
         let mut requested = 0;
@@ -42,7 +42,7 @@ fn show(track: Arc<EncodedVideoTrack>, layers: Vec<Vec<Vec<u8>>>) -> JoinHandle<
 }
 
 /// Waits until the client is subscribed to this track, and watches it.
-async fn watch(client: &mut OfficialClient, sid: &str) {
+pub(crate) async fn watch(client: &mut OfficialClient, sid: &str) {
     let subscribed =
         |event: &ClientEvent| matches!(event, ClientEvent::TrackSubscribed { track, .. } if track.sid == sid);
     client.wait_for(subscribed, SOON).await.expect("the client is subscribed");
@@ -50,7 +50,7 @@ async fn watch(client: &mut OfficialClient, sid: &str) {
 }
 
 /// Waits until the client has seen this many pictures.
-async fn sees(client: &mut OfficialClient, sid: &str, count: u64) -> OfficialPictures {
+pub(crate) async fn sees(client: &mut OfficialClient, sid: &str, count: u64) -> OfficialPictures {
     let seen = |event: &ClientEvent| matches!(event, ClientEvent::Seen(pictures) if pictures.sid == sid && pictures.frames >= count);
     match client.wait_for(seen, SOON).await.expect("it sees pictures") {
         ClientEvent::Seen(pictures) => pictures,

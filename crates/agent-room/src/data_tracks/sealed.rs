@@ -1,0 +1,13 @@
+//! The payloads of frames between this and their encryption.
+
+use bytes::Bytes;
+
+use super::packet::FrameEncryption;
+
+/// The payload of a frame, as it is sent.
+#[derive(Debug, PartialEq)]
+pub(crate) struct SealedData {
+    pub(crate) payload: Bytes,
+    /// `None`: it is not encrypted.
+    pub(crate) encryption: Option<FrameEncryption>,
+}
