@@ -1,6 +1,12 @@
-//! The example `recorder` on a real server: an official client plays a tone, and the files are judged by what
-//! ffmpeg decodes of them, complete and after the recorder was killed.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test may fail, and shows what it saw")]
+//! The example `recorder` on a real server: an official client plays and shows something, and the files are
+//! judged by what ffmpeg decodes of them, complete and after the recorder was killed.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may fail, and shows what it saw"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,9 +15,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use agent_testkit::{
-    ClientEvent, ClientSound, DispatchRequest, JobEndStatus, MeasuredSound, OfficialClient, RealServer, Tone,
-    official_host, program, real_server,
+    ClientEvent, ClientSound, ClientVideo, DispatchRequest, JobEndStatus, MeasuredSound, OfficialClient,
+    RealServer, Tone, official_host, program, real_server,
 };
+use agent_worker::room::VideoCodec;
 
 const ROOM: &str = "lobby";
 const SOON: Duration = Duration::from_secs(60);
@@ -56,34 +63,61 @@ struct Notice {
     duration_seconds: Option<f64>,
 }
 
-/// A server with a client that plays a tone, and the recorder in its room.
+/// A server with a client that is recorded, one that is told, and the recorder in their room.
 struct Scene {
     server: RealServer,
-    ada: OfficialClient,
+    ada: Option<OfficialClient>,
+    bob: OfficialClient,
     recorder: Option<Recorder>,
     folder: tempfile::TempDir,
     ffmpeg: PathBuf,
 }
 
+async fn join(server: &RealServer, identity: &str) -> OfficialClient {
+    let token = server.token().identity(identity).join_room(ROOM).sign().expect("a token");
+    OfficialClient::join(&server.url(), &token).await.expect("joined")
+}
+
 impl Scene {
     /// `None`: the test is skipped.
-    async fn begin(metadata: &str) -> Option<Self> {
+    async fn begin() -> Option<Self> {
         let ffmpeg = program("ffmpeg", "Debian: apt-get install ffmpeg")?;
         let server = real_server().await?;
         official_host().await?;
         let folder = tempfile::tempdir().expect("a folder");
         let recorder = Recorder::start(&server, folder.path()).await;
-        let token = server.token().identity("ada").join_room(ROOM).sign().expect("a token");
-        let ada = OfficialClient::join(&server.url(), &token).await.expect("joined");
-        ada.publish_sound(ClientSound::tone(TONE as u32)).await.expect("published");
+        let (ada, bob) = (join(&server, "ada").await, join(&server, "bob").await);
+        Some(Self { server, ada: Some(ada), bob, recorder: Some(recorder), folder, ffmpeg })
+    }
+
+    fn ada(&self) -> &OfficialClient {
+        self.ada.as_ref().expect("she is there")
+    }
+
+    /// With a tone.
+    async fn of_sound(metadata: &str) -> Option<Self> {
+        let scene = Self::begin().await?;
+        scene.ada().publish_sound(ClientSound::tone(TONE as u32)).await.expect("published");
+        scene.dispatch(metadata).await;
+        Some(scene)
+    }
+
+    /// With flashes and beeps.
+    async fn of_flashes(video: ClientVideo, metadata: &str) -> Option<Self> {
+        let scene = Self::begin().await?;
+        scene.ada().publish_flashes(video).await.expect("published");
+        scene.dispatch(metadata).await;
+        Some(scene)
+    }
+
+    async fn dispatch(&self, metadata: &str) {
         let request = DispatchRequest::new("recorder", ROOM).metadata(metadata);
-        server.api().create_dispatch(request).await.expect("dispatched");
-        Some(Self { server, ada, recorder: Some(recorder), folder, ffmpeg })
+        self.server.api().create_dispatch(request).await.expect("dispatched");
     }
 
     async fn notice(&mut self) -> Notice {
         let is_notice = |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.topic.as_deref() == Some("recording"));
-        let ClientEvent::Data(data) = self.ada.wait_for(is_notice, SOON).await.expect("a notice") else {
+        let ClientEvent::Data(data) = self.bob.wait_for(is_notice, SOON).await.expect("a notice") else {
             panic!("another event");
         };
         serde_json::from_slice(&data.payload).expect("JSON")
@@ -93,15 +127,96 @@ impl Scene {
         self.folder.path().join(&notice.file)
     }
 
-    /// What ffmpeg decodes of a file: mono of 48 kHz.
+    /// What ffmpeg decodes of a file: mono of 48 kHz. What is missing at the beginning is silence.
     fn sound(&self, file: &Path) -> Vec<i16> {
+        let filter = "aresample=48000:async=1:first_pts=0";
+        let sound = self.decode(file, &["-vn", "-af", filter, "-ac", "1", "-f", "s16le"]);
+        sound.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect()
+    }
+
+    /// How bright a file is, a hundred times a second, from 0 to 255.
+    fn brightness(&self, file: &Path) -> Vec<u8> {
+        let filter = "fps=100:start_time=0,scale=1:1,format=gray";
+        self.decode(file, &["-an", "-vf", filter, "-f", "rawvideo"])
+    }
+
+    fn decode(&self, file: &Path, arguments: &[&str]) -> Vec<u8> {
         let mut ffmpeg = Command::new(&self.ffmpeg);
-        ffmpeg.args(["-nostdin", "-v", "error", "-i"]).arg(file);
-        ffmpeg.args(["-ac", "1", "-ar", "48000", "-f", "s16le", "-"]);
+        ffmpeg.args(["-nostdin", "-v", "error", "-i"]).arg(file).args(arguments).arg("-");
         let output = ffmpeg.output().expect("ffmpeg runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        output.stdout.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect()
+        output.stdout
     }
+
+    /// What ffprobe says of a file.
+    fn probe(&self, file: &Path, entries: &str) -> String {
+        let mut ffprobe = Command::new(self.ffmpeg.with_file_name("ffprobe"));
+        ffprobe.args(["-v", "error", "-show_entries", entries, "-of", "csv=p=0"]).arg(file);
+        let output = ffprobe.output().expect("ffprobe runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Waits until so many seconds of sound of a file are on the disk; returns the file.
+    async fn grows(&self, until: f64) -> PathBuf {
+        let grows = async {
+            loop {
+                for file in std::fs::read_dir(self.folder.path()).expect("a folder") {
+                    let file = file.expect("a file").path();
+                    // Its first bytes come a second after it begins.
+                    let is_begun = std::fs::metadata(&file).is_ok_and(|file| file.len() > 1_000);
+                    if is_begun && seconds(&self.sound(&file)) >= until {
+                        return file;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(SOON, grows).await.expect("a file grows")
+    }
+
+    /// The end of a file of more than three seconds: the first pictures have another size, before the server
+    /// sends what was chosen.
+    async fn long_one(&mut self) -> Notice {
+        loop {
+            let notice = self.notice().await;
+            if notice.duration_seconds.is_some_and(|seconds| seconds > 3.0) {
+                return notice;
+            }
+        }
+    }
+
+    /// Checks that flashes and beeps of a file begin together, and that both tracks are as long; returns how
+    /// long, in seconds.
+    fn is_in_sync(&self, file: &Path) -> f64 {
+        let (sound, brightness) = (self.sound(file), self.brightness(file));
+        let flashes = begins(brightness.iter().map(|picture| *picture > 128));
+        let is_loud = |block: &[i16]| MeasuredSound::of(block, SAMPLE_RATE as u32, 1).dbfs > -20.0;
+        let beeps = begins(sound.chunks_exact(SAMPLE_RATE / 100).map(is_loud));
+        let mut offsets: Vec<i64> = flashes
+            .iter()
+            .filter_map(|flash| beeps.iter().map(|beep| flash - beep).min_by_key(|offset| offset.abs()))
+            .collect();
+        offsets.sort_unstable();
+        assert!(offsets.len() >= 3, "{flashes:?} {beeps:?}");
+        // In steps of 10 ms. One flash may be late, as the client's machine is busy.
+        println!("flashes minus beeps: {offsets:?}");
+        assert!(offsets[offsets.len() / 2].abs() <= 4, "{offsets:?}: {flashes:?} {beeps:?}");
+        let (sound, pictures) = (seconds(&sound), brightness.len() as f64 / 100.0);
+        assert!((sound - pictures).abs() <= 0.1, "{sound} s of sound, {pictures} s of pictures");
+        sound
+    }
+}
+
+fn seconds(sound: &[i16]) -> f64 {
+    sound.len() as f64 / SAMPLE_RATE as f64
+}
+
+/// Where something begins that was not there before.
+fn begins(is_there: impl Iterator<Item = bool>) -> Vec<i64> {
+    let mut before = true;
+    let begins = is_there.zip(0..).filter(|(now, _)| !std::mem::replace(&mut before, *now) && *now);
+    begins.map(|(_, at)| at).collect()
 }
 
 /// Whether a whole second of what was recorded is the tone: a busy machine holds up the client, too, so that
@@ -114,7 +229,7 @@ fn is_tone(sound: &[i16]) -> bool {
 #[tokio::test]
 async fn a_recording_ends_at_its_maximum_and_is_complete() {
     let metadata = r#"{"format":"webm","audio_only":true,"max_duration_seconds":8}"#;
-    let Some(mut scene) = Scene::begin(metadata).await else { return };
+    let Some(mut scene) = Scene::of_sound(metadata).await else { return };
     let begun = scene.notice().await;
     assert_eq!((&*begun.identity, begun.duration_seconds), ("ada", None));
     let ended = scene.notice().await;
@@ -123,45 +238,58 @@ async fn a_recording_ends_at_its_maximum_and_is_complete() {
     let outcome = scene.server.log().outcome(&job, SOON).await.expect("its end");
     assert_eq!(outcome.status, JobEndStatus::Success, "{outcome:?}");
     let sound = scene.sound(&scene.path(&ended));
-    let (found, said) =
-        (sound.len() as f64 / SAMPLE_RATE as f64, ended.duration_seconds.expect("a duration"));
+    let (found, said) = (seconds(&sound), ended.duration_seconds.expect("a duration"));
     assert!((found - said).abs() <= 0.1 && said <= 8.1, "{found} s of {said} s");
     assert!(is_tone(&sound));
 }
 
 /// What was recorded can be played while it is, and after the recorder was killed.
-async fn is_killed(format: &str) {
-    let metadata = format!(r#"{{"format":"{format}"}}"#);
-    let Some(mut scene) = Scene::begin(&metadata).await else { return };
+#[tokio::test]
+async fn a_recorder_of_ogg_is_killed() {
+    let Some(mut scene) = Scene::of_sound(r#"{"format":"ogg"}"#).await else { return };
     let begun = scene.notice().await;
-    assert!(begun.file.ends_with(&format!(".{format}")), "{begun:?}");
-    let file = scene.path(&begun);
-    let seconds = |sound: &[i16]| sound.len() as f64 / SAMPLE_RATE as f64;
-    let is_long = async {
-        // The first part comes after a second.
-        while std::fs::metadata(&file).map_or(0, |file| file.len()) < 20_000 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(SOON, is_long).await.expect("it grows");
+    assert!(begun.file.ends_with(".ogg"), "{begun:?}");
+    let file = scene.grows(1.5).await;
+    assert_eq!(file, scene.path(&begun));
     let before = scene.sound(&file);
     scene.recorder = None;
     let after = scene.sound(&file);
-    assert!(seconds(&after) >= seconds(&before) && seconds(&before) > 1.0, "{}", seconds(&before));
-    assert!(is_tone(&after));
+    assert!(after.len() >= before.len() && is_tone(&after));
 }
 
 #[tokio::test]
-async fn a_recorder_of_ogg_is_killed() {
-    is_killed("ogg").await;
+async fn sound_and_pictures_of_mp4_are_in_sync_after_the_recorder_was_killed() {
+    let video = ClientVideo::new(VideoCodec::H264).fps(25);
+    let Some(mut scene) = Scene::of_flashes(video, r#"{"format":"mp4"}"#).await else { return };
+    let file = scene.grows(4.5).await;
+    scene.recorder = None;
+    let found = scene.is_in_sync(&file);
+    assert!(found >= 4.5, "{found} s");
+    assert_eq!(scene.probe(&file, "stream=codec_name"), "opus\nh264");
 }
 
 #[tokio::test]
-async fn a_recorder_of_webm_is_killed() {
-    is_killed("webm").await;
-}
-
-#[tokio::test]
-async fn a_recorder_of_mp4_is_killed() {
-    is_killed("mp4").await;
+async fn sound_and_pictures_of_webm_are_in_sync_also_of_who_comes_back() {
+    let metadata = r#"{"format":"webm","quality":"low","max_duration_seconds":16}"#;
+    let video = ClientVideo::new(VideoCodec::Vp8).size(960, 540).fps(15).simulcast(true);
+    let Some(mut scene) = Scene::of_flashes(video.clone(), metadata).await else { return };
+    scene.grows(4.5).await;
+    scene.ada.take().expect("she is there").leave().await.expect("she leaves");
+    let before = scene.long_one().await;
+    let ada = join(&scene.server, "ada").await;
+    ada.publish_flashes(video).await.expect("published");
+    let after = scene.long_one().await;
+    assert_ne!(after.file, before.file);
+    for notice in [before, after] {
+        let (file, said) = (scene.path(&notice), notice.duration_seconds.expect("a duration"));
+        let found = scene.is_in_sync(&file);
+        let probed: f64 = scene.probe(&file, "format=duration").parse().expect("a number");
+        assert!(
+            (found - said).abs() <= 0.1 && (probed - said).abs() <= 0.1,
+            "{found} s, {probed} s of {said} s"
+        );
+        assert_eq!(scene.probe(&file, "stream=codec_name"), "opus\nvp8");
+        // The smallest of three layers.
+        assert_eq!(scene.probe(&file, "stream=width,height"), "320,180");
+    }
 }

@@ -4,7 +4,7 @@
 //! makes one file of frames. Both are without I/O, codec and clock.
 
 pub use agent_media::container::{
-    Container, ContainerError, ContainerWriter, FinishedFile, MediaFrame, TrackFormat, VideoCodec,
+    Container, ContainerError, ContainerFrame, ContainerWriter, FinishedFile, TrackFormat, VideoCodec,
     VideoFormat,
 };
 pub use agent_media::recorder::{

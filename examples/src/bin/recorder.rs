@@ -1,5 +1,4 @@
-//! Records what participants say, each to a file of its own: Ogg Opus, WebM or MP4. Video is not recorded
-//! yet.
+//! Records what participants say and show, each to files of its own: WebM or MP4, or Ogg Opus of audio alone.
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, as
 //! `cargo run -p examples --bin recorder -- FOLDER`, then dispatch the agent `recorder` to a room, for
@@ -39,7 +38,7 @@ mod tests {
 
     use agent_testkit::{JobSpec, MockParticipant, Run, run_job};
     use agent_worker::media::AudioFormat;
-    use agent_worker::room::AudioTrackOptions;
+    use agent_worker::room::{AudioTrackOptions, EncodedVideoFrame, VideoCodec};
 
     use super::*;
     use examples::sounds;
@@ -92,6 +91,48 @@ mod tests {
             assert!((seconds - expected).abs() < 0.3 && (seconds - said).abs() < 0.01, "{seconds} {said}");
         }
         assert_eq!(folder.path().read_dir().unwrap().count(), 2);
+    }
+
+    /// Shows pictures of VP8 for this time, once the agent reads the track, and unpublishes it.
+    async fn show(participant: &MockParticipant, seconds: u64) {
+        let camera = participant.publish_camera();
+        participant.wait_for_reader(&camera).await;
+        for number in 0..25 * seconds {
+            // The header of a key frame of 320 × 240 pixels, or that of another frame.
+            let key_frame: &[u8] = &[0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00];
+            let payload = if number == 0 { key_frame } else { &[0x11, 0, 0] };
+            let timestamp = Duration::from_millis(40 * number);
+            let frame = EncodedVideoFrame::new(VideoCodec::Vp8, payload.to_vec(), timestamp);
+            participant.send_frame(&camera, frame);
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+        participant.unpublish(&camera);
+    }
+
+    #[tokio::test]
+    async fn sound_and_pictures_are_in_one_file_unless_only_sound_is_asked_for() {
+        for (metadata, tracks) in [
+            (r#"{"format":"webm"}"#, &["A_OPUS", "V_VP8"][..]),
+            (r#"{"format":"webm","audio_only":true}"#, &["A_OPUS"]),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let spec = spec(metadata).script(|room| async move {
+                room.wait_for_agent().await;
+                let ada = room.join("ada");
+                // Without a reader it shows nothing.
+                let showing = tokio::time::timeout(Duration::from_secs(10), show(&ada, 3));
+                let _ = tokio::join!(speak(&ada, 3), showing);
+            });
+            let run = run_job(recorder(folder.path()), spec).await;
+            run.assert_success();
+            let [begun, ended] = &notices(&run)[..] else { panic!("{:?}", notices(&run)) };
+            assert_eq!(begun["file"], ended["file"]);
+            let file = std::fs::read(folder.path().join(ended["file"].as_str().unwrap())).unwrap();
+            for codec in ["A_OPUS", "V_VP8"] {
+                let is_there = file.windows(codec.len()).any(|at| at == codec.as_bytes());
+                assert_eq!(is_there, tracks.contains(&codec), "{metadata}: {codec}");
+            }
+        }
     }
 
     #[tokio::test]

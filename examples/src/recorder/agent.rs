@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use agent_worker::recording::RecorderOptions;
-use agent_worker::room::{Participant, TrackKind, TrackSource};
+use agent_worker::room::{Participant, Track, TrackSource};
 use agent_worker::{Agent, JobContext, JobError, JobResult, RoomEvent, typed};
 
 use super::metadata::RecordingJobMetadata;
@@ -32,7 +32,7 @@ pub fn recorder(folder: &Path) -> impl Agent + use<> {
 async fn record(ctx: JobContext, job: RecordingJobMetadata, folder: PathBuf) -> JobResult {
     let mut events = ctx.room().events();
     // By participant, and whether it is what it shares of its screen.
-    let mut tracks: BTreeMap<(String, bool), mpsc::Sender<String>> = BTreeMap::new();
+    let mut tracks: BTreeMap<(String, bool), mpsc::Sender<Track>> = BTreeMap::new();
     let mut recordings = FuturesUnordered::new();
     let limit = async {
         match job.max_duration_seconds {
@@ -52,29 +52,24 @@ async fn record(ctx: JobContext, job: RecordingJobMetadata, folder: PathBuf) -> 
             event = events.next() => event,
         };
         match event {
-            // Video is not received yet.
-            Some(RoomEvent::TrackPublished { participant, track })
-                if job.includes(&track) && track.kind == TrackKind::Audio =>
-            {
+            Some(RoomEvent::TrackPublished { participant, track }) if job.includes(&track) => {
                 let is_screen =
                     matches!(track.source, TrackSource::ScreenShare | TrackSource::ScreenShareAudio);
                 let queue = tracks.entry((participant.sid.clone(), is_screen)).or_insert_with(|| {
                     let options = RecorderOptions::new(&name(&ctx, &participant, is_screen), job.container());
+                    let identity = &participant.identity;
                     let recording =
-                        Recording::new(ctx.clone(), folder.clone(), &participant.identity, options);
+                        Recording::new(ctx.clone(), folder.clone(), identity, options, job.layer());
                     let (queue, tracks) = mpsc::channel(QUEUED_TRACKS);
                     recordings.push(ctx.spawn(recording.run(tracks)));
                     queue
                 });
-                if queue.try_send(track.sid).is_err() {
+                if queue.try_send(track).is_err() {
                     tracing::warn!(identity = participant.identity, "a track is not recorded");
                 }
             }
             Some(RoomEvent::ParticipantLeft { participant, .. }) => {
                 tracks.retain(|(sid, _), _| *sid != participant.sid);
-            }
-            Some(RoomEvent::TrackPublished { track, .. }) if job.includes(&track) => {
-                tracing::warn!(track = track.sid, "video is not recorded yet");
             }
             Some(_) => {}
             None => break,

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use agent_worker::metadata::MetadataFormat;
 use agent_worker::recording::Container;
-use agent_worker::room::{Track, TrackKind};
+use agent_worker::room::{Track, TrackKind, VideoChoice, VideoQuality};
 
-/// Records participants of the room, each to files of its own. Video is not recorded yet.
+/// Records participants of the room, each to files of its own.
 #[derive(Debug, Default, Deserialize, JsonSchema, Validate)]
 #[serde(default)]
 pub struct RecordingJobMetadata {
@@ -62,6 +62,16 @@ impl RecordingJobMetadata {
         }
     }
 
+    /// Which of the layers of a track of video is recorded.
+    pub(super) fn layer(&self) -> VideoChoice {
+        VideoChoice::quality(match self.quality {
+            Quality::High => VideoQuality::High,
+            Quality::Medium => VideoQuality::Medium,
+            Quality::Low => VideoQuality::Low,
+        })
+    }
+
+    /// Whether this track is recorded.
     pub(super) fn includes(&self, track: &Track) -> bool {
         let is_wanted = match track.kind {
             TrackKind::Audio => true,
@@ -69,5 +79,33 @@ impl RecordingJobMetadata {
             _ => false,
         };
         is_wanted && (self.tracks.is_empty() || self.tracks.contains(&track.sid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tracks_that_are_recorded() {
+        let includes = |text: &str| {
+            let metadata: RecordingJobMetadata = serde_json::from_str(text).unwrap();
+            [("TR_a", TrackKind::Audio), ("TR_v", TrackKind::Video), ("TR_d", TrackKind::Data)]
+                .map(|(sid, kind)| metadata.includes(&Track::new(sid, kind)))
+        };
+        assert_eq!(includes("{}"), [true, true, false]);
+        assert_eq!(includes(r#"{"audio_only":true}"#), [true, false, false]);
+        assert_eq!(includes(r#"{"format":"ogg"}"#), [true, false, false]);
+        assert_eq!(includes(r#"{"tracks":["TR_v"]}"#), [false, true, false]);
+        assert_eq!(includes(r#"{"tracks":["TR_v"],"audio_only":true}"#), [false, false, false]);
+    }
+
+    #[test]
+    fn the_quality_is_a_layer() {
+        for (text, quality) in [("low", VideoQuality::Low), ("medium", VideoQuality::Medium)] {
+            let text = format!(r#"{{"quality":"{text}"}}"#);
+            let metadata: RecordingJobMetadata = serde_json::from_str(&text).unwrap();
+            assert_eq!(metadata.layer(), VideoChoice::quality(quality));
+        }
     }
 }

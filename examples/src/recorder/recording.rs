@@ -7,16 +7,22 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use agent_worker::recording::{RecordedAudio, Recorder, RecorderInput, RecorderOptions, RecorderOutput};
-use agent_worker::room::{EncodedAudioStream, EncodedFrame, Time};
+use agent_worker::recording::{
+    RecordedAudio, RecordedVideo, Recorder, RecorderInput, RecorderOptions, RecorderOutput,
+};
+use agent_worker::room::{
+    EncodedAudioStream, EncodedFrame, EncodedVideoFrame, EncodedVideoStream, Time, Track, TrackError,
+    TrackKind, VideoChoice,
+};
 use agent_worker::{JobContext, JobError};
 
 use super::files::{self, Command, Commands};
 
 const TOPIC: &str = "recording";
 
-/// How many packets wait while the disk is slow: ten seconds.
+/// How many packets of audio and frames of video wait while the disk is slow: ten seconds.
 const CAPACITY: usize = 500;
+const VIDEO_CAPACITY: usize = 300;
 
 /// Records one participant.
 pub(super) struct Recording {
@@ -28,6 +34,9 @@ pub(super) struct Recording {
     /// The file that is open.
     file: String,
     audio: Option<EncodedAudioStream>,
+    video: Option<EncodedVideoStream>,
+    /// Which of the sizes of the video is recorded.
+    layer: VideoChoice,
 }
 
 /// What is told to those in the room: of whom which file is written, and once it is complete, how long it is.
@@ -39,7 +48,13 @@ struct Notice<'n> {
 }
 
 impl Recording {
-    pub(super) fn new(ctx: JobContext, folder: PathBuf, identity: &str, options: RecorderOptions) -> Self {
+    pub(super) fn new(
+        ctx: JobContext,
+        folder: PathBuf,
+        identity: &str,
+        options: RecorderOptions,
+        layer: VideoChoice,
+    ) -> Self {
         Self {
             ctx,
             folder,
@@ -48,11 +63,13 @@ impl Recording {
             begin: Instant::now(),
             file: String::new(),
             audio: None,
+            video: None,
+            layer,
         }
     }
 
     /// Records the tracks that come, until no more can come or the job ends.
-    pub(super) async fn run(mut self, mut tracks: mpsc::Receiver<String>) -> Result<(), JobError> {
+    pub(super) async fn run(mut self, mut tracks: mpsc::Receiver<Track>) -> Result<(), JobError> {
         let (commands, writer) = files::writer();
         let record = async move {
             self.record(&mut tracks, &commands).await?;
@@ -66,11 +83,11 @@ impl Recording {
 
     async fn record(
         &mut self,
-        tracks: &mut mpsc::Receiver<String>,
+        tracks: &mut mpsc::Receiver<Track>,
         commands: &Commands,
     ) -> Result<(), JobError> {
         let mut may_come = true;
-        while may_come || self.audio.is_some() {
+        while may_come || self.audio.is_some() || self.video.is_some() {
             let due = self.recorder.poll_timeout().map(|due| self.begin + (due - Time::ZERO));
             tokio::select! {
                 biased;
@@ -85,8 +102,22 @@ impl Recording {
                         self.published(commands).await?;
                     }
                 },
+                frame = next_picture(&mut self.video) => match frame {
+                    Some(frame) => self.input(RecorderInput::Video(recorded(frame)), commands).await?,
+                    None => {
+                        self.video = None;
+                        self.published(commands).await?;
+                    }
+                },
                 track = tracks.recv(), if may_come => match track {
-                    Some(sid) => self.open(&sid, commands).await?,
+                    Some(track) => {
+                        self.open(&track).await;
+                        // Those that are published together are in one file from its beginning.
+                        while let Ok(track) = tracks.try_recv() {
+                            self.open(&track).await;
+                        }
+                        self.published(commands).await?;
+                    }
                     None => may_come = false,
                 },
                 () = until(due) => {
@@ -98,26 +129,39 @@ impl Recording {
         Ok(())
     }
 
-    /// Reads this track.
-    async fn open(&mut self, sid: &str, commands: &Commands) -> Result<(), JobError> {
+    /// Reads this track. One that cannot be read is not recorded.
+    async fn open(&mut self, track: &Track) {
+        let opened = match track.kind {
+            TrackKind::Video => self.open_video(&track.sid).await,
+            _ => self.open_audio(&track.sid),
+        };
+        if let Err(error) = opened {
+            tracing::warn!(%error, track = track.sid, "a track is not recorded");
+        }
+    }
+
+    fn open_audio(&mut self, sid: &str) -> Result<(), TrackError> {
         if self.audio.is_some() {
             tracing::warn!(track = sid, "a second track of audio is not recorded");
             return Ok(());
         }
-        match self.ctx.room().encoded_audio(sid) {
-            Ok(audio) => {
-                self.audio = Some(audio.capacity(CAPACITY));
-                self.published(commands).await
-            }
-            Err(error) => {
-                tracing::warn!(%error, track = sid, "a track is not recorded");
-                Ok(())
-            }
+        self.audio = Some(self.ctx.room().encoded_audio(sid)?.capacity(CAPACITY));
+        Ok(())
+    }
+
+    async fn open_video(&mut self, sid: &str) -> Result<(), TrackError> {
+        if self.video.is_some() {
+            tracing::warn!(track = sid, "a second track of video is not recorded");
+            return Ok(());
         }
+        self.ctx.room().set_video_choice(sid, self.layer).await?;
+        self.video = Some(self.ctx.room().encoded_video(sid)?.capacity(VIDEO_CAPACITY));
+        Ok(())
     }
 
     async fn published(&mut self, commands: &Commands) -> Result<(), JobError> {
-        self.input(RecorderInput::Published { audio: self.audio.is_some(), video: false }, commands).await
+        let (audio, video) = (self.audio.is_some(), self.video.is_some());
+        self.input(RecorderInput::Published { audio, video }, commands).await
     }
 
     async fn input(&mut self, input: RecorderInput, commands: &Commands) -> Result<(), JobError> {
@@ -139,8 +183,10 @@ impl Recording {
                     send(commands, Command::End(header)).await?;
                     self.notify(Some(duration)).await;
                 }
-                // There is no video.
-                RecorderOutput::RequestKeyFrame | RecorderOutput::Finished => {}
+                RecorderOutput::RequestKeyFrame => {
+                    self.video.iter().for_each(EncodedVideoStream::request_key_frame);
+                }
+                RecorderOutput::Finished => {}
             }
         }
         Ok(())
@@ -174,6 +220,24 @@ async fn next(audio: &mut Option<EncodedAudioStream>) -> Option<EncodedFrame> {
         Some(audio) => audio.next().await,
         None => std::future::pending().await,
     }
+}
+
+/// As [`next`], of a track of video.
+async fn next_picture(video: &mut Option<EncodedVideoStream>) -> Option<EncodedVideoFrame> {
+    match video {
+        Some(video) => video.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn recorded(frame: EncodedVideoFrame) -> RecordedVideo {
+    let mut recorded = RecordedVideo::new(frame.codec, frame.payload, frame.timestamp, frame.key_frame);
+    recorded.source = frame.source;
+    recorded.size = frame
+        .width
+        .zip(frame.height)
+        .and_then(|(width, height)| Some((u16::try_from(width).ok()?, u16::try_from(height).ok()?)));
+    recorded
 }
 
 async fn until(due: Option<Instant>) {

@@ -20,8 +20,8 @@ pub struct VideoFormat {
 }
 
 impl VideoFormat {
-    /// Reads it from a key frame, which has to be as a [`MediaFrame`](super::MediaFrame) has it. The size is
-    /// in pixels; that of AV1 is the largest that may come.
+    /// Reads it from a key frame, which has to be as a [`ContainerFrame`](super::ContainerFrame) has it. The
+    /// size is in pixels; that of AV1 is the largest that may come.
     ///
     /// # Errors
     /// [`ContainerError::Malformed`]: it is no key frame of this codec, or one without parameter sets.

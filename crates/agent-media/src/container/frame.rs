@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// An encoded frame, as a file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct MediaFrame {
+pub struct ContainerFrame {
     /// Opus: a packet. H.264 and H.265: an access unit with start codes (Annex B). VP8 and VP9: a frame. AV1:
     /// a temporal unit, whose OBUs have sizes.
     pub payload: Bytes,
@@ -17,7 +17,7 @@ pub struct MediaFrame {
     pub is_key: bool,
 }
 
-impl MediaFrame {
+impl ContainerFrame {
     /// A frame of audio.
     #[must_use]
     pub fn audio(payload: impl Into<Bytes>, timestamp: Duration) -> Self {

@@ -8,14 +8,14 @@
 //! [finished](ContainerWriter::finish) has its duration and an index to seek with.
 //!
 //! ```
-//! use agent_media::container::{Container, ContainerWriter, MediaFrame, TrackFormat};
+//! use agent_media::container::{Container, ContainerWriter, ContainerFrame, TrackFormat};
 //! use std::time::Duration;
 //!
 //! let mut writer = ContainerWriter::new(Container::WebM, vec![TrackFormat::Opus { channels: 1 }])?;
 //! let mut file = Vec::new();
 //! for number in 0..100 {
 //!     // 20 ms of silence.
-//!     let frame = MediaFrame::audio(&[0xf8, 0xff, 0xfe][..], Duration::from_millis(20) * number);
+//!     let frame = ContainerFrame::audio(&[0xf8, 0xff, 0xfe][..], Duration::from_millis(20) * number);
 //!     file.extend(writer.write(0, frame)?);
 //! }
 //! writer.finish()?.complete(&mut file);
@@ -49,6 +49,6 @@ mod writer;
 pub use agent_proto::VideoCodec;
 pub use error::ContainerError;
 pub use format::{TrackFormat, VideoFormat};
-pub use frame::{FinishedFile, MediaFrame};
+pub use frame::{ContainerFrame, FinishedFile};
 pub use kind::Container;
 pub use writer::ContainerWriter;

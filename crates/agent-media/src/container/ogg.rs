@@ -7,7 +7,7 @@ use std::time::Duration;
 use ogg::{PacketWriteEndInfo, PacketWriter};
 
 use super::error::ContainerError;
-use super::frame::{FinishedFile, MediaFrame};
+use super::frame::{ContainerFrame, FinishedFile};
 use super::opus_header;
 use crate::opus_timeline::{OpusTimeline, Place, SAMPLE_RATE};
 
@@ -43,7 +43,7 @@ impl Ogg {
     }
 
     /// Writes a packet, and what fills the time before it.
-    pub(super) fn write(&mut self, frame: &MediaFrame) -> Result<Vec<u8>, ContainerError> {
+    pub(super) fn write(&mut self, frame: &ContainerFrame) -> Result<Vec<u8>, ContainerError> {
         let hole = match self.timeline.place(frame.timestamp) {
             Place::After(hole) if hole > MAX_PAUSE => {
                 return Err(ContainerError::PauseTooLong { pause: duration(hole), max: duration(MAX_PAUSE) });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::frame::MediaFrame;
+use super::frame::ContainerFrame;
 
 /// What a cluster or fragment spans.
 pub(super) const SPAN: Duration = Duration::from_secs(1);
@@ -26,12 +26,12 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub(super) struct PendingFrame {
     pub(super) track: usize,
-    pub(super) frame: MediaFrame,
+    pub(super) frame: ContainerFrame,
 }
 
 impl Pending {
     /// Whether what is here is to be written before this frame comes.
-    pub(super) fn ends_before(&self, frame: &MediaFrame, is_video: bool) -> bool {
+    pub(super) fn ends_before(&self, frame: &ContainerFrame, is_video: bool) -> bool {
         let Some((first, last)) = self.span else { return false };
         let span = last.max(frame.timestamp).saturating_sub(first.min(frame.timestamp));
         let limit = if is_video && frame.is_key { SPAN_BEFORE_KEY } else { SPAN };
@@ -40,7 +40,7 @@ impl Pending {
             || self.frames.len() >= MAX_FRAMES
     }
 
-    pub(super) fn push(&mut self, track: usize, frame: MediaFrame) {
+    pub(super) fn push(&mut self, track: usize, frame: ContainerFrame) {
         let at = frame.timestamp;
         self.span = Some(self.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
         self.bytes += frame.payload.len();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::error::ContainerError;
 use super::format::TrackFormat;
-use super::frame::{FinishedFile, MediaFrame};
+use super::frame::{ContainerFrame, FinishedFile};
 use super::kind::Container;
 use super::mp4::Mp4;
 use super::ogg::Ogg;
@@ -84,7 +84,7 @@ impl ContainerWriter {
     /// Any other [`ContainerError`]. The frame is not written then, and the file goes on with the next one;
     /// after [`FormatChanged`](ContainerError::FormatChanged) and
     /// [`PauseTooLong`](ContainerError::PauseTooLong) another file is to be begun.
-    pub fn write(&mut self, track: usize, frame: MediaFrame) -> Result<Bytes, ContainerError> {
+    pub fn write(&mut self, track: usize, frame: ContainerFrame) -> Result<Bytes, ContainerError> {
         let frame = self.check(track, frame)?;
         let is_video = self.tracks.get(track).is_some_and(|track| track.format.is_video());
         let at = frame.timestamp;
@@ -146,7 +146,7 @@ impl ContainerWriter {
     }
 
     /// The frame as it is written, if it can be.
-    fn check(&self, index: usize, frame: MediaFrame) -> Result<MediaFrame, ContainerError> {
+    fn check(&self, index: usize, frame: ContainerFrame) -> Result<ContainerFrame, ContainerError> {
         let count = self.tracks.len();
         let track = self.tracks.get(index).ok_or(ContainerError::UnknownTrack { index, count })?;
         let (len, timestamp) = (frame.payload.len(), frame.timestamp);
@@ -173,7 +173,7 @@ impl ContainerWriter {
                 if frame.is_key {
                     format.check_key_frame(&frame.payload)?;
                 }
-                Ok(MediaFrame { payload: format.sample(frame.payload)?, ..frame })
+                Ok(ContainerFrame { payload: format.sample(frame.payload)?, ..frame })
             }
         }
     }

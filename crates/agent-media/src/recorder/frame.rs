@@ -49,7 +49,7 @@ impl RecordedAudio {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordedVideo {
-    /// The frame, as a [`MediaFrame`](crate::container::MediaFrame) has it.
+    /// The frame, as a [`ContainerFrame`](crate::container::ContainerFrame) has it.
     pub payload: Bytes,
     /// How it is encoded.
     pub codec: VideoCodec,

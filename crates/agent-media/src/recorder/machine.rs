@@ -13,6 +13,7 @@ use super::options::{RecorderOptions, RecorderStats};
 use super::part::{Part, Written};
 use super::queue::{QueuedFrame, TrackQueue};
 use crate::container::{Container, VideoFormat};
+use crate::opus_packet;
 
 /// How long a file does not begin, as audio or video that is published has not come.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -20,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const FLUSH_INTERVAL: Duration = Duration::from_secs(2);
 /// How often a key frame is requested.
 const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+/// Width and height of the pictures that servers send while a track is muted, in pixels: at most these.
+const MAX_BLANK: u16 = 8;
 /// What waits at most, of each track and of both.
 const MAX_QUEUED: usize = 2_048;
 const MAX_QUEUED_BYTES: usize = 16 << 20;
@@ -109,6 +112,7 @@ impl Recorder {
                     self.request_key_frame(now);
                 }
             }
+            RecorderInput::Video(frame) if is_blank(&frame) => self.stats.dropped += 1,
             RecorderInput::Video(frame) if self.options.container != Container::OggOpus => {
                 let (source, timestamp) = (frame.source, frame.timestamp);
                 let is_new = self.video.push(source, timestamp, frame, now);
@@ -262,6 +266,8 @@ impl Recorder {
     /// Begins a file for this frame; `false` if a file cannot begin with it.
     fn begin_part(&mut self, time: Time, frame: &Frame, now: Time) -> bool {
         let before = self.part.as_ref();
+        let was_stereo =
+            before.is_some_and(Part::is_stereo) || matches!(frame, Frame::Audio(packet) if is_stereo(packet));
         let has_audio =
             matches!(frame, Frame::Audio(_)) || !self.audio.is_empty() || before.is_some_and(Part::has_audio);
         let format = match frame {
@@ -278,7 +284,8 @@ impl Recorder {
             Some(format) if !self.options.container.has(format.codec()) => Container::Mp4,
             _ => self.options.container,
         };
-        let stereo = has_audio.then_some(self.options.stereo);
+        let stereo =
+            has_audio.then(|| self.options.stereo || was_stereo || self.audio.frames().any(is_stereo));
         let Ok(part) = Part::begin(container, time, stereo, format) else { return false };
         self.part = Some(part);
         self.waiting_since = None;
@@ -355,6 +362,16 @@ enum Frame {
         /// Of a key frame. One that does not say what it is needs another one before it, as any frame does.
         format: Option<VideoFormat>,
     },
+}
+
+/// Whether a packet of Opus is stereo.
+fn is_stereo(packet: &Bytes) -> bool {
+    opus_packet::channels(packet) == Some(2)
+}
+
+/// Whether this is a picture that a server sends while a track is muted.
+fn is_blank(frame: &RecordedVideo) -> bool {
+    video_format(frame).is_some_and(|format| format.width() <= MAX_BLANK && format.height() <= MAX_BLANK)
 }
 
 /// The format that a key frame begins.

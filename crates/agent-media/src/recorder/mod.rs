@@ -17,7 +17,8 @@
 //! dropped.
 //! - Audio has no holes: lost packets are concealed by the player, for up to a second; after that there is
 //!   silence, also for as long as the track is muted.
-//! - Video stays as it is until its next frame. After lost frames it is left out up to a key frame, which is
+//! - Video stays as it is until its next frame, also while it is muted: the pictures of at most 8 × 8 pixels
+//!   that a server sends then are left out. After lost frames it is left out up to a key frame, which is
 //!   requested.
 //!
 //! ```

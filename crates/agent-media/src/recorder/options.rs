@@ -38,7 +38,8 @@ impl RecorderOptions {
         Self { name, container, stereo: false, max_duration: None, delay: Duration::from_millis(500) }
     }
 
-    /// Whether players should play audio as stereo. Mono if this is not set.
+    /// Whether players should play audio as stereo in any case. Unless this is set, a file is stereo if there
+    /// are packets of stereo as it begins.
     #[must_use]
     pub fn stereo(mut self, stereo: bool) -> Self {
         self.stereo = stereo;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use agent_proto::Time;
 
 use crate::container::{
-    Container, ContainerError, ContainerWriter, FinishedFile, MediaFrame, TrackFormat, VideoCodec,
+    Container, ContainerError, ContainerFrame, ContainerWriter, FinishedFile, TrackFormat, VideoCodec,
     VideoFormat,
 };
 use crate::opus_packet;
@@ -84,6 +84,10 @@ impl Part {
         self.audio.is_some()
     }
 
+    pub(super) fn is_stereo(&self) -> bool {
+        self.audio.as_ref().is_some_and(|audio| audio.stereo)
+    }
+
     pub(super) fn format(&self) -> Option<&VideoFormat> {
         self.video.as_ref().map(|video| &video.format)
     }
@@ -104,7 +108,7 @@ impl Part {
         let until = timeline.position().saturating_add(hole);
         fill(&mut self.writer, &mut self.complete, audio.track, timeline, until);
         let at = duration(timeline.position());
-        let written = self.writer.write(audio.track, MediaFrame::audio(payload.clone(), at));
+        let written = self.writer.write(audio.track, ContainerFrame::audio(payload.clone(), at));
         if written.is_ok() {
             timeline.push(&payload);
         }
@@ -125,7 +129,7 @@ impl Part {
             None if !video.begun || codec != video.format.codec() => return Written::NeedsKeyFrame,
             _ => {}
         }
-        let frame = MediaFrame::video(payload, time - self.begin, format.is_some());
+        let frame = ContainerFrame::video(payload, time - self.begin, format.is_some());
         let written = self.writer.write(video.track, frame);
         video.begun |= written.is_ok();
         self.keep(written)
@@ -162,7 +166,14 @@ impl Part {
         std::mem::take(&mut self.complete).into()
     }
 
-    pub(super) fn finish(self) -> (FinishedFile, Duration) {
+    /// Completes the file. Its audio ends with its video: what was not sent at the end is silence.
+    pub(super) fn finish(mut self) -> (FinishedFile, Duration) {
+        let end = samples(self.writer.duration());
+        if let Some(Audio { track, timeline: Some(timeline), .. }) = &mut self.audio
+            && end.saturating_sub(timeline.position()) < SILENCE_STEP
+        {
+            fill(&mut self.writer, &mut self.complete, *track, timeline, end);
+        }
         let duration = self.writer.duration();
         let mut file = self.writer.finish().unwrap_or_default();
         file.append = [self.complete, file.append.to_vec()].concat().into();
@@ -194,7 +205,7 @@ fn fill(
     loop {
         let at = duration(timeline.position());
         let Some(packet) = timeline.fill(until) else { return };
-        if let Ok(bytes) = writer.write(track, MediaFrame::audio(packet, at)) {
+        if let Ok(bytes) = writer.write(track, ContainerFrame::audio(packet, at)) {
             complete.extend_from_slice(&bytes);
         }
     }

@@ -85,6 +85,9 @@
 //! - **Pauses.** Lost packets are marked as lost, so that a player conceals them. What was not sent, as the
 //!   sender was silent or muted, is silence, which takes 1 kB for ten seconds. So the sound of a file is as
 //!   long as what it recorded, in all players.
+//! - **Layers.** Of a camera that is sent in several sizes one is recorded: choose it with
+//!   [`set_video_choice`](crate::Room::set_video_choice) before the track is read. A camera that is muted
+//!   changes nothing: the black pictures of a few pixels that a server sends then are left out.
 //! - **Parts.** Another codec or size of the picture begins another file; so does video that comes later than
 //!   audio, and the other way round, as players expect both to be announced at the beginning. A connection
 //!   that is re-established does not: the file continues at the right time.

@@ -57,7 +57,7 @@ proptest! {
         let (mut file, mut taken, mut waiting) = (Vec::new(), vec![Vec::new(); tracks.len()], 0);
         for (track, payload, timestamp, is_key, flush) in frames {
             let len = payload.len();
-            let Ok(written) = writer.write(track, MediaFrame::video(payload.clone(), timestamp, is_key)) else { continue };
+            let Ok(written) = writer.write(track, ContainerFrame::video(payload.clone(), timestamp, is_key)) else { continue };
             taken[track].push((timestamp, payload));
             // What is kept is less than a part and a frame.
             waiting += len;
@@ -112,8 +112,8 @@ proptest! {
         }
         if let Ok(format) = VideoFormat::of_key_frame(codec, &payload) {
             let mut writer = ContainerWriter::new(Container::Mp4, vec![TrackFormat::Video(format)]).unwrap();
-            let _ = writer.write(0, MediaFrame::video(payload.clone(), ms(0), true));
-            let _ = writer.write(0, MediaFrame::video(payload, ms(1), false));
+            let _ = writer.write(0, ContainerFrame::video(payload.clone(), ms(0), true));
+            let _ = writer.write(0, ContainerFrame::video(payload, ms(1), false));
             writer.finish().unwrap();
         }
     }

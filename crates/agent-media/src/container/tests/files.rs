@@ -4,11 +4,11 @@ use super::read::{self, Read};
 use super::*;
 
 /// Two seconds and a half: audio each 20 ms as track 0, video each 40 ms as track 1.
-fn frames() -> Vec<(usize, MediaFrame)> {
-    let audio = (0..125).map(|n| (0, MediaFrame::audio(OPUS.to_vec(), ms(20 * n))));
+fn frames() -> Vec<(usize, ContainerFrame)> {
+    let audio = (0..125).map(|n| (0, ContainerFrame::audio(OPUS.to_vec(), ms(20 * n))));
     let video = (0..62).map(|n| {
         let (payload, is_key) = if n % 30 == 0 { (VP8_KEY, true) } else { (VP8_DELTA, false) };
-        (1, MediaFrame::video(payload, ms(40 * n + 3), is_key))
+        (1, ContainerFrame::video(payload, ms(40 * n + 3), is_key))
     });
     let mut frames: Vec<_> = audio.chain(video).collect();
     frames.sort_by_key(|(_, frame)| frame.timestamp);
@@ -22,7 +22,7 @@ struct Written {
     finished: Vec<u8>,
 }
 
-fn write(container: Container, tracks: Vec<TrackFormat>, frames: Vec<(usize, MediaFrame)>) -> Written {
+fn write(container: Container, tracks: Vec<TrackFormat>, frames: Vec<(usize, ContainerFrame)>) -> Written {
     let mut writer = ContainerWriter::new(container, tracks).unwrap();
     let (mut file, mut parts) = (Vec::new(), Vec::new());
     for (track, frame) in frames {
@@ -38,8 +38,8 @@ fn write(container: Container, tracks: Vec<TrackFormat>, frames: Vec<(usize, Med
     Written { file, parts, finished }
 }
 
-fn expected(frames: &[(usize, MediaFrame)]) -> Vec<Read> {
-    let read = |(track, frame): &(usize, MediaFrame)| Read {
+fn expected(frames: &[(usize, ContainerFrame)]) -> Vec<Read> {
+    let read = |(track, frame): &(usize, ContainerFrame)| Read {
         track: *track,
         time: frame.timestamp,
         is_key: frame.is_key,
@@ -146,7 +146,7 @@ fn a_pause_in_ogg_is_filled() {
     let mut writer = ContainerWriter::new(Container::OggOpus, vec![AUDIO]).unwrap();
     let mut file = Vec::new();
     for at in [ms(500), ms(520), ms(3_000), ms(3_021)] {
-        file.extend(writer.write(0, MediaFrame::audio(OPUS.to_vec(), at)).unwrap());
+        file.extend(writer.write(0, ContainerFrame::audio(OPUS.to_vec(), at)).unwrap());
     }
     writer.finish().unwrap().complete(&mut file);
     let packets = read::ogg(&file);
@@ -166,12 +166,12 @@ fn what_cannot_be_written_is_refused_with_a_reason() {
 
     let mut writer = ContainerWriter::new(Container::WebM, vec![AUDIO, vp8()]).unwrap();
     let mut error = |track, frame| writer.write(track, frame).unwrap_err().to_string();
-    let opus = |at| MediaFrame::audio(OPUS.to_vec(), at);
+    let opus = |at| ContainerFrame::audio(OPUS.to_vec(), at);
     assert_eq!(error(2, opus(ms(0))), "track 2: expected a number below 2");
-    assert_eq!(error(0, MediaFrame::audio(Vec::new(), ms(0))), "a frame of no bytes");
-    assert_eq!(error(0, MediaFrame::audio(vec![0xff; 3], ms(0))), "Opus: 3 bytes that are not a packet");
+    assert_eq!(error(0, ContainerFrame::audio(Vec::new(), ms(0))), "a frame of no bytes");
+    assert_eq!(error(0, ContainerFrame::audio(vec![0xff; 3], ms(0))), "Opus: 3 bytes that are not a packet");
     assert_eq!(
-        error(0, MediaFrame::audio(vec![0; ContainerWriter::MAX_FRAME_LEN + 1], ms(0))),
+        error(0, ContainerFrame::audio(vec![0; ContainerWriter::MAX_FRAME_LEN + 1], ms(0))),
         "a frame of 8388609 bytes: expected at most 8388608"
     );
     assert_eq!(
@@ -179,13 +179,13 @@ fn what_cannot_be_written_is_refused_with_a_reason() {
         format!("a frame at {:?}: expected at most 604800s", Duration::MAX)
     );
     assert_eq!(
-        error(1, MediaFrame::video(VP8_DELTA, ms(0), false)),
+        error(1, ContainerFrame::video(VP8_DELTA, ms(0), false)),
         "the first frame of a video track is no key frame: leave out what precedes one"
     );
-    assert_eq!(error(1, MediaFrame::video(VP8_DELTA, ms(0), true)), "VP8: not a key frame");
+    assert_eq!(error(1, ContainerFrame::video(VP8_DELTA, ms(0), true)), "VP8: not a key frame");
     let larger = b"\x30\0\0\x9d\x01\x2a\x41\x01\xf0\0\0";
     assert_eq!(
-        error(1, MediaFrame::video(&larger[..], ms(0), true)),
+        error(1, ContainerFrame::video(&larger[..], ms(0), true)),
         "a key frame with other settings than the track's: begin another file"
     );
     writer.write(0, opus(ms(20))).unwrap();

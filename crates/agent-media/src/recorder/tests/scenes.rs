@@ -186,3 +186,52 @@ fn names_of_files_have_no_paths() {
     assert_eq!(name("Zoë & Co\n"), "Zo____Co_-001.mp4");
     assert_eq!(name(&"x".repeat(500)).len(), 100 + 8);
 }
+
+#[test]
+fn a_camera_that_is_muted_changes_no_file() {
+    let mut scene = Scene::new(webm());
+    scene.published(true, true);
+    scene.audio(0..6_000, 1);
+    scene.video(0..2_000, 2, SMALL);
+    // What livekit-server sends then.
+    for number in 0..3 {
+        let at = 2_000 + 40 * number;
+        let mut blank = RecordedVideo::new(VideoCodec::Vp8, vp8(true, (8, 8)), ms(2_000_000 + at), true);
+        blank.source = 2;
+        scene.at(at + 30, RecorderInput::Video(blank));
+    }
+    scene.video(4_000..6_000, 2, SMALL);
+    scene.finish(7_000);
+    assert_eq!(scene.names(), ["ada-001.webm"]);
+    assert_eq!((scene.files[0].times(1).len(), scene.recorder.stats().dropped), (100, 3));
+}
+
+#[test]
+fn a_file_of_stereo_says_so() {
+    // 20 ms of CELT, the second one stereo.
+    for (tocs, channels) in [([0xf8, 0xf8], 1), ([0xf8, 0xfc], 2)] {
+        let mut scene = Scene::new(RecorderOptions::new("ada", Container::OggOpus));
+        scene.published(true, false);
+        for (number, toc) in (0..100).zip(tocs.into_iter().cycle()) {
+            let packet = RecordedAudio::new(vec![toc, 0xff, 0xfe], 960 * number, 1);
+            scene.at(u64::from(20 * number), RecorderInput::Audio(packet));
+        }
+        scene.finish(3_000);
+        let head = scene.files[0].bytes.windows(8).position(|at| at == b"OpusHead").unwrap();
+        assert_eq!(scene.files[0].bytes[head + 9], channels);
+    }
+}
+
+#[test]
+fn sound_that_is_not_sent_at_the_end_is_silence() {
+    let mut scene = Scene::new(webm());
+    scene.published(true, true);
+    // Its last packet comes some time before the last picture, as nobody speaks.
+    scene.audio(0..2_600, 1);
+    scene.video(0..3_000, 2, SMALL);
+    scene.finish(3_100);
+    let (audio, video) = (scene.files[0].times(0), scene.files[0].times(1));
+    assert_eq!(video.last(), Some(&2_960));
+    // Silence comes in packets of up to 120 ms.
+    assert!(audio.last().is_some_and(|last| (2_800..3_000).contains(last)), "{audio:?}");
+}

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_worker::media::AudioFormat;
-use agent_worker::recording::{Container, ContainerWriter, MediaFrame, TrackFormat, VideoCodec, VideoFormat};
+use agent_worker::recording::{
+    Container, ContainerFrame, ContainerWriter, TrackFormat, VideoCodec, VideoFormat,
+};
 
 use super::ffmpeg::Ffmpeg;
 use super::sources::{self, EVENT, LENGTH};
@@ -21,7 +23,11 @@ struct Written {
     finished: Vec<u8>,
 }
 
-fn write(container: Container, tracks: Vec<TrackFormat>, mut frames: Vec<(usize, MediaFrame)>) -> Written {
+fn write(
+    container: Container,
+    tracks: Vec<TrackFormat>,
+    mut frames: Vec<(usize, ContainerFrame)>,
+) -> Written {
     frames.sort_by_key(|(_, frame)| frame.timestamp);
     let mut writer = ContainerWriter::new(container, tracks).expect("a writer");
     let (mut bytes, mut parts) = (Vec::new(), Vec::new());
@@ -155,7 +161,7 @@ fn players_play_sound_alone() {
 fn sound_after_a_pause_is_where_it_was() {
     let Some(ffmpeg) = Ffmpeg::find() else { return };
     let folder = Folder::new();
-    let is_there = |frame: &MediaFrame| {
+    let is_there = |frame: &ContainerFrame| {
         let millis = frame.timestamp.as_millis();
         !(1_000..1_040).contains(&millis) && !(1_500..3_300).contains(&millis)
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent_testkit::Tone;
 use agent_worker::media::{AudioCodec, AudioFormat, EncoderOptions, RopusCodec};
-use agent_worker::recording::{MediaFrame, VideoCodec, VideoFormat};
+use agent_worker::recording::{ContainerFrame, VideoCodec, VideoFormat};
 
 use super::ffmpeg::Ffmpeg;
 use crate::support::ffmpeg::split;
@@ -19,7 +19,7 @@ const EVENT_LENGTH: Duration = Duration::from_millis(100);
 pub(crate) const FRAME: Duration = Duration::from_millis(20);
 
 /// Packets of Opus.
-pub(crate) fn opus(format: AudioFormat) -> Vec<MediaFrame> {
+pub(crate) fn opus(format: AudioFormat) -> Vec<ContainerFrame> {
     let mut encoder = RopusCodec.encoder(format, &EncoderOptions::new()).expect("an encoder");
     let rate = format.sample_rate();
     let mut samples = vec![0; format.samples_in(LENGTH)];
@@ -29,13 +29,13 @@ pub(crate) fn opus(format: AudioFormat) -> Vec<MediaFrame> {
     let packets = samples.chunks(format.samples_in(FRAME)).enumerate().map(|(number, frame)| {
         let mut packet = Vec::new();
         encoder.encode(frame, &mut packet).expect("encoded");
-        MediaFrame::audio(packet, FRAME * number as u32)
+        ContainerFrame::audio(packet, FRAME * number as u32)
     });
     packets.collect()
 }
 
 /// Pictures, of which each fiftieth is a key frame.
-pub(crate) fn video(ffmpeg: &Ffmpeg, codec: VideoCodec) -> Vec<MediaFrame> {
+pub(crate) fn video(ffmpeg: &Ffmpeg, codec: VideoCodec) -> Vec<ContainerFrame> {
     let source = format!(
         "color=c=black:s=320x240:r=50:d={},drawbox=c=white:t=fill:enable='between(t,{},{})'",
         LENGTH.as_secs(),
@@ -98,7 +98,7 @@ pub(crate) fn video(ffmpeg: &Ffmpeg, codec: VideoCodec) -> Vec<MediaFrame> {
     let payloads = split(codec, &encoded);
     let frames = payloads.into_iter().enumerate().map(|(number, payload)| {
         let is_key = VideoFormat::of_key_frame(codec, &payload).is_ok();
-        MediaFrame::video(payload, FRAME * number as u32, is_key)
+        ContainerFrame::video(payload, FRAME * number as u32, is_key)
     });
     frames.collect()
 }

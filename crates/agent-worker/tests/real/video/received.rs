@@ -1,9 +1,11 @@
 //! Encoded video of official clients, as it comes from a real livekit-server, judged by ffmpeg.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use agent_testkit::{ClientVideo, OfficialClient, RealServer, real_server};
-use agent_worker::room::{EncodedVideoFrame, EncodedVideoStream, RoomEvents, VideoCodec};
+use agent_worker::room::{
+    EncodedVideoFrame, EncodedVideoStream, RoomEvents, Time, VideoChoice, VideoCodec, VideoQuality,
+};
 use agent_worker::{Room, RoomEvent};
 
 use crate::room::audio_out::{client, event, join};
@@ -151,4 +153,65 @@ async fn a_camera_that_is_published_again_is_seen_again_and_never_as_another_one
         })
     }) {}
     assert_eq!(key.codec, VideoCodec::Vp8);
+}
+
+#[tokio::test]
+async fn a_layer_of_a_client_is_chosen_and_frames_say_when_they_were_captured() {
+    let Some(server) = real_server().await else { return };
+    if agent_testkit::official_host().await.is_none() {
+        return;
+    }
+    let room = join(&server, &Network::default(), "simulcast").await;
+    let mut events = room.events();
+    let ada = client(&server, "simulcast", "ada").await;
+    let video = ClientVideo::new(VideoCodec::Vp8).size(960, 540).fps(15).simulcast(true);
+    let (camera, microphone) = ada.publish_flashes(video).await.expect("two tracks");
+    for _ in 0..2 {
+        let is_one = |event: &RoomEvent| matches!(event, RoomEvent::TrackSubscribed { .. });
+        event(&mut events, "a subscription", is_one).await;
+    }
+    let mut pictures = room.encoded_video(&camera).expect("it is published").capacity(600);
+    let mut sound = room.encoded_audio(&microphone).expect("it is published").capacity(3_000);
+    for (choice, size) in [
+        (VideoChoice::default(), (960, 540)),
+        (VideoChoice::quality(VideoQuality::Low), (320, 180)),
+        (VideoChoice::default(), (960, 540)),
+    ] {
+        room.set_video_choice(&camera, choice).await.expect("chosen");
+        let first = key_frame(&mut pictures, size).await;
+        assert!(first.key_frame && first.codec == VideoCodec::Vp8);
+    }
+
+    // The first report of the client comes after some seconds. Both tracks have one clock, that of the
+    // system.
+    let captured = async {
+        let picture = async {
+            loop {
+                let frame = pictures.next().await.expect("the track continues");
+                if let Some(captured) = frame.captured {
+                    return (captured, frame.received);
+                }
+            }
+        };
+        let packet = async {
+            loop {
+                let frame = sound.next().await.expect("the track continues");
+                if let Some(captured) = frame.captured {
+                    return (captured, frame.received);
+                }
+            }
+        };
+        tokio::join!(picture, packet)
+    };
+    let times = tokio::time::timeout(LONG, captured).await.expect("captured times");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    // How far the clock of the system is ahead of that of the room.
+    let ahead = |(captured, received): (Duration, Time)| {
+        captured.as_secs_f64() - (received - Time::ZERO).as_secs_f64()
+    };
+    let (picture, packet) = (ahead(times.0), ahead(times.1));
+    assert!((picture - packet).abs() < 0.15, "{times:?}");
+    for (captured, _) in [times.0, times.1] {
+        assert!(captured.abs_diff(now) < Duration::from_secs(20), "{times:?}, {now:?}");
+    }
 }
