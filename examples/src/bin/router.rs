@@ -1,205 +1,149 @@
-//! One worker for several tasks: the `action` in a job's metadata selects one, and each has its own type of
-//! metadata.
+//! One worker for several tasks: the `action` in a job's metadata selects one of the agents `recorder`,
+//! `transcriber` and `analyze`, and each has its own type of metadata.
 //!
-//! `cargo run -p examples --bin router -- --schema` prints the schema of the metadata, as documentation for
-//! dispatchers. Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then: `lk dispatch
-//! create --agent-name studio --room lobby --metadata
+//! `cargo run -p examples --bin router -- --command true --schema` prints the schema of the metadata, as
+//! documentation for dispatchers. Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set,
+//! a folder for the files and an engine for speech, as the example `transcriber` has: `… -- FOLDER --command
+//! 'my-engine'`. Then: `lk dispatch create --agent-name studio --room lobby --metadata
 //! '{"action":"record","format":"webm","max_duration_seconds":60}'`.
-//!
-//! The two agents receive no media: they publish in their room what they would record, and whom they would
-//! transcribe.
 
 #![allow(clippy::print_stdout, reason = "an example prints to its terminal")]
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use garde::Validate;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use clap::Parser;
 
-use agent_worker::metadata::MetadataFormat;
-use agent_worker::room::{Participant, TrackKind};
-use agent_worker::{JobContext, JobResult, RoomEvent, Router, Worker, typed};
+use agent_worker::room::AutoSubscribe;
+use agent_worker::{Router, Worker};
 
-/// Records tracks of the room.
-#[derive(Debug, Default, Deserialize, JsonSchema, Validate)]
-#[serde(default)]
-struct RecordingJobMetadata {
-    /// The container.
-    #[garde(skip)]
-    format: Format,
-    /// The video quality.
-    #[garde(skip)]
-    quality: Quality,
-    /// Excludes video.
-    #[garde(skip)]
-    audio_only: bool,
-    /// The ids of the tracks, `TR_…`; all tracks if none is named.
-    #[garde(length(max = 32), inner(prefix("TR_")))]
-    tracks: Vec<String>,
-    /// When to stop, in seconds; at the end of the room if missing.
-    #[garde(range(min = 1, max = 86_400))]
-    max_duration_seconds: Option<u64>,
+use examples::{BoxError, Engine, EngineOptions, analyzer, recorder, transcriber};
+
+/// Records, transcribes and analyzes rooms, as the metadata of each job say.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The folder for the files of recordings.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+
+    #[command(flatten)]
+    engine: EngineOptions,
+
+    /// Describes the metadata of a job, and ends.
+    #[arg(long)]
+    schema: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Format {
-    #[default]
-    Mp4,
-    Webm,
-}
-
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Quality {
-    High,
-    #[default]
-    Medium,
-    Low,
-}
-
-/// Transcribes participants.
-#[derive(Debug, Deserialize, JsonSchema, Validate)]
-struct TranscriptionJobMetadata {
-    /// The spoken language, such as `en` or `pt-BR`.
-    #[garde(length(min = 2, max = 35))]
-    language: String,
-    /// The model to use.
-    #[serde(default = "default_model")]
-    #[garde(length(min = 1))]
-    model: String,
-    /// The identities to transcribe; all participants if empty.
-    #[serde(default)]
-    #[garde(length(max = 100))]
-    participants: Vec<String>,
-    /// Outputs words as they are recognised, not only whole sentences.
-    #[serde(default)]
-    #[garde(skip)]
-    realtime_output: bool,
-}
-
-fn default_model() -> String {
-    "general".to_owned()
-}
-
-async fn record(ctx: JobContext, metadata: RecordingJobMetadata) -> JobResult {
-    let RecordingJobMetadata { format, quality, audio_only, tracks, max_duration_seconds } = metadata;
-    let mut events = ctx.room().events();
-    let recording = async {
-        while let Some(event) = events.next().await {
-            if let RoomEvent::TrackPublished { track, .. } = event
-                && (tracks.is_empty() || tracks.contains(&track.sid))
-                && !(audio_only && track.kind == TrackKind::Video)
-            {
-                let text = format!("would record {} as {format:?}, {quality:?}", track.sid);
-                ctx.room().publish_data("recording", text).await?;
-            }
-        }
-        JobResult::Ok(())
-    };
-    let limit = max_duration_seconds.map_or(Duration::MAX, Duration::from_secs);
-    tokio::select! {
-        result = recording => result?,
-        () = tokio::time::sleep(limit) => ctx.room().publish_data("recording", "done").await?,
-        reason = ctx.cancelled() => return Err(reason.into()),
+/// The agents; without an engine nothing is transcribed.
+fn studio(folder: &Path, engine: Option<Engine>) -> Router {
+    let studio = Router::new().action("record", recorder(folder)).action("analyze", analyzer());
+    match engine {
+        Some(engine) => studio.action("transcribe", transcriber(engine)),
+        None => studio,
     }
-    Ok(())
-}
-
-async fn transcribe(ctx: JobContext, metadata: TranscriptionJobMetadata) -> JobResult {
-    let TranscriptionJobMetadata { language, model, participants, realtime_output } = metadata;
-    let wanted = |who: &Participant| participants.is_empty() || participants.contains(&who.identity);
-    let mut events = ctx.room().events();
-    loop {
-        tokio::select! {
-            event = events.next() => match event {
-                Some(RoomEvent::ParticipantJoined(who)) if wanted(&who) => {
-                    let how = if realtime_output { "word by word" } else { "by sentences" };
-                    let text = format!("would transcribe {} in {language} with {model}, {how}", who.identity);
-                    ctx.room().publish_data("transcription", text).await?;
-                }
-                Some(_) => {}
-                None => return Ok(()),
-            },
-            reason = ctx.cancelled() => return Err(reason.into()),
-        }
-    }
-}
-
-fn studio() -> Router {
-    Router::new()
-        .action("record", typed(MetadataFormat::or_default().validated().with_schema(), record))
-        .action("transcribe", typed(MetadataFormat::required().validated().with_schema(), transcribe))
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    if std::env::args().any(|argument| argument == "--schema") {
-        println!("{}", studio().schema().markdown());
+async fn main() -> Result<(), BoxError> {
+    let options = Options::parse();
+    let engine = options.engine.is_set().then(|| options.engine.engine(std::env::var("SPEECH_API_KEY").ok()));
+    let studio = studio(&options.folder, engine.transpose()?);
+    if options.schema {
+        println!("{}", studio.schema().markdown());
         return Ok(());
     }
+    if !options.folder.is_dir() {
+        return Err(format!("{} is not a folder: create it first", options.folder.display()).into());
+    }
     tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    Worker::builder(studio()).from_env().agent_name("studio").build()?.run_until_signal().await?;
+    let worker = Worker::builder(studio).from_env().default_agent_name("studio");
+    worker.auto_subscribe(AutoSubscribe::None).build()?.run_until_signal().await?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use agent_testkit::{JobSpec, Run, run_job};
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use agent_testkit::{JobSpec, Run, run_job_in_real_time};
     use agent_worker::Outcome;
-    use agent_worker::room::TrackSource;
+    use agent_worker::media::{AudioFormat, AudioFrame};
+    use agent_worker::room::AudioTrackOptions;
 
     use super::*;
+    use examples::sounds;
 
-    async fn run(metadata: &str) -> Run {
-        let spec = JobSpec::room("lobby").metadata(metadata).script(|room| async move {
-            room.wait_for_agent().await;
-            let ada = room.join("ada");
-            ada.publish("voice", TrackKind::Audio, TrackSource::Microphone);
-            ada.publish("face", TrackKind::Video, TrackSource::Camera);
-            room.join("bob");
-        });
-        run_job(studio(), spec).await
+    /// An engine that understands everything as this.
+    fn engine(text: &str) -> Option<Engine> {
+        let command = format!("cat > /dev/null; echo {text}");
+        Options::parse_from(["studio", "--command", &command]).engine.engine(None).ok()
     }
 
-    fn said(run: &Run) -> Vec<String> {
-        run.sent_by_agent().map(|sent| sent.text()).collect()
-    }
-
-    #[tokio::test]
-    async fn a_recording_has_the_requested_format_and_ends_in_time() {
-        let run =
-            run(r#"{"action":"record","format":"webm","audio_only":true,"max_duration_seconds":30}"#).await;
-        run.assert_success();
-        let [first, last] = said(&run).try_into().expect("one track, and the end");
-        assert!(first.starts_with("would record TR_") && first.ends_with("as Webm, Medium"), "{first}");
-        assert_eq!(last, "done");
-        assert!(run.duration >= Duration::from_secs(30), "{:?}", run.duration);
-    }
-
-    #[tokio::test]
-    async fn a_recording_without_settings_takes_all_until_the_room_ends() {
-        let run = run(r#"{"action":"record"}"#).await;
-        run.assert_success();
-        assert_eq!(said(&run).len(), 2);
+    /// Runs a job in a room in which Ada speaks for three seconds.
+    async fn run(folder: &Path, metadata: &str) -> Run {
+        let spec = JobSpec::room("lobby")
+            .metadata(metadata)
+            .lasts(Duration::from_secs(2))
+            .worker(|worker| worker.auto_subscribe(AutoSubscribe::None))
+            .script(|room| async move {
+                room.wait_for_agent().await;
+                let ada = room.join("ada");
+                let track = ada.room().publish_audio(AudioTrackOptions::new("voice")).await.unwrap();
+                ada.wait_for_reader(&track.sid()).await;
+                let silence = AudioFrame::silence(AudioFormat::MONO_48K, Duration::from_secs(1));
+                for sound in [sounds::vowels(AudioFormat::MONO_48K, Duration::from_secs(2)), silence] {
+                    track.push(&sound).await.unwrap();
+                }
+                track.wait_for_playout().await.unwrap();
+                track.unpublish().await.unwrap();
+            });
+        run_job_in_real_time(studio(folder, engine("hello")), spec).await
     }
 
     #[tokio::test]
-    async fn a_transcription_listens_to_those_who_are_named() {
-        let run =
-            run(r#"{"action":"transcribe","language":"de","participants":["bob"],"realtime_output":true}"#);
-        let run = run.await;
-        run.assert_success();
-        assert_eq!(said(&run), ["would transcribe bob in de with general, word by word"]);
+    async fn each_action_has_its_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = tokio::join!(
+            run(folder.path(), r#"{"action":"record","format":"webm","audio_only":true,"priority":"high"}"#),
+            run(
+                folder.path(),
+                r#"{"action":"transcribe","language":"en","realtime_output":true,"request_id":"r-1"}"#
+            ),
+            run(folder.path(), r#"{"action":"analyze","timeout":60}"#),
+        );
+        let (recorded, transcribed, analyzed) = runs;
+        recorded.assert_success();
+        let notices: Vec<Value> =
+            recorded.sent_by_agent().map(|sent| serde_json::from_str(&sent.text()).unwrap()).collect();
+        let [begun, ended] = &notices[..] else { panic!("{notices:?}") };
+        assert!(folder.path().join(begun["file"].as_str().unwrap()).metadata().unwrap().len() > 1_000);
+        assert!((ended["duration_seconds"].as_f64().unwrap() - 3.0).abs() < 0.5, "{ended}");
+
+        transcribed.assert_success();
+        let texts: Vec<_> = transcribed.texts_by_agent().map(|sent| sent.text.as_str()).collect();
+        assert!(!texts.is_empty() && texts.iter().all(|text| *text == "hello"), "{texts:?}");
+
+        analyzed.assert_success();
+        let reports = analyzed.sent_by_agent().filter(|sent| sent.topic == "analysis");
+        let report: Value = serde_json::from_str(&reports.last().unwrap().text()).unwrap();
+        assert_eq!(report[0]["identity"], "ada");
+        assert!(report[0]["speech_seconds"].as_f64().unwrap() > 1.0, "{report}");
     }
 
     #[tokio::test]
     async fn invalid_metadata_are_reported_to_the_server() {
+        let folder = tempfile::tempdir().unwrap();
         for (metadata, error) in [
-            ("", "$.action: missing field; known: record, transcribe"),
-            (r#"{"action":"dance"}"#, r#"$.action = "dance": unknown action; known: record, transcribe"#),
-            (r#"{"action":"record","format":"avi"}"#, r#"$.format = "avi": expected `mp4` or `webm`"#),
+            ("", "$.action: missing field; known: analyze, record, transcribe"),
+            (
+                r#"{"action":"dance"}"#,
+                r#"$.action = "dance": unknown action; known: analyze, record, transcribe"#,
+            ),
+            (
+                r#"{"action":"record","format":"avi"}"#,
+                r#"$.format = "avi": expected one of `mp4`, `webm`, `ogg`"#,
+            ),
             (
                 r#"{"action":"record","quality":"best"}"#,
                 r#"$.quality = "best": expected one of `high`, `medium`, `low`"#,
@@ -210,31 +154,32 @@ mod tests {
                 r#"$.tracks[1] = "camera": value does not begin with "TR_""#,
             ),
             (r#"{"action":"record","max_duration_seconds":0}"#, "$.max_duration_seconds = 0: lower than 1"),
-            (r#"{"action":"transcribe"}"#, "$.language: missing field"),
-            (r#"{"action":"transcribe","language":""}"#, r#"$.language = "": length is lower than 2"#),
+            (
+                r#"{"action":"transcribe","language":"-"}"#,
+                r#"$.language = "-": expected a language tag of at most 35 letters, digits and hyphens, such as `en` or `pt-BR`"#,
+            ),
         ] {
             let expected = Outcome::Failed { error: format!("invalid_input: {error}") };
-            assert_eq!(run(metadata).await.outcome, expected);
+            let spec = JobSpec::room("lobby").metadata(metadata);
+            let run = agent_testkit::run_job(studio(folder.path(), engine("hello")), spec).await;
+            assert_eq!(run.outcome, expected);
         }
     }
 
     #[test]
     fn the_documentation_comes_from_the_types() {
-        let all = studio().schema().markdown();
+        let all = studio(Path::new("."), engine("hello")).schema().markdown();
         let (recording, transcription) = all.split_once("### `action`: `\"transcribe\"`").unwrap();
         for row in [
             "### `action`: `\"record\"`",
             "| `timeout` | number or null | no | | at most 4294967295, more than 0 |",
             "| `request_id` | string or number or null | no |",
-            "| `format` | `\"mp4\"` or `\"webm\"` | no | `\"mp4\"` | | The container. |",
+            "| `format` | `\"mp4\"` or `\"webm\"` or `\"ogg\"` | no | `\"mp4\"` |",
             "| `tracks` | array of string | no | `[]` | at most 32 items | The ids of the tracks, `TR_…`; all tracks if none is named. |",
             "| `max_duration_seconds` | integer or null | no | | 1 to 86400 |",
         ] {
             assert!(recording.contains(row), "{row} is not in\n{recording}");
         }
-        assert!(
-            transcription.contains("| `language` | string | yes | | 2 to 35 characters |"),
-            "{transcription}"
-        );
+        assert!(transcription.contains("| `language` | string | no |"), "{transcription}");
     }
 }

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 
 use agent_worker::media::AudioFrame;
 
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Why there is no text, or no engine.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Maximum length of the text of a segment, in bytes: some hundred times that of 15 seconds of speech.
 pub(crate) const MAX_TEXT: usize = 64 * 1024;
@@ -44,7 +45,7 @@ impl Speech {
     }
 }
 
-/// Turns speech into text. Implementations: a [command](crate::command), and an [HTTP endpoint](crate::http).
+/// Turns speech into text. Implementations: a [command](super::command), and an [HTTP endpoint](super::http).
 pub(crate) trait SpeechToText: Send + Sync + 'static {
     /// The text of a segment; empty if nothing was said. What is dropped before it has ended leaves nothing
     /// behind.
@@ -52,7 +53,7 @@ pub(crate) trait SpeechToText: Send + Sync + 'static {
 }
 
 /// An engine with limits: how many segments it works on at once, and how long on each.
-pub(crate) struct Engine {
+pub struct Engine {
     stt: Box<dyn SpeechToText>,
     slots: Semaphore,
     limit: Duration,

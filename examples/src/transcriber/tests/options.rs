@@ -2,7 +2,13 @@
 
 use clap::Parser;
 
-use crate::Options;
+use crate::transcriber::EngineOptions;
+
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    engine: EngineOptions,
+}
 
 const API_KEY: &str = "a very secret key";
 
@@ -13,9 +19,12 @@ fn error(args: &[&str]) -> String {
 fn error_with(args: &[&str], api_key: &str) -> String {
     match Options::try_parse_from([&["transcriber"], args].concat()) {
         Err(error) => error.to_string(),
-        Ok(options) => {
-            options.engine(Some(api_key.to_owned())).err().map(|error| error.to_string()).unwrap_or_default()
-        }
+        Ok(options) => options
+            .engine
+            .engine(Some(api_key.to_owned()))
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default(),
     }
 }
 

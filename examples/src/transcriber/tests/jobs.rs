@@ -12,9 +12,9 @@ use agent_worker::media::{AudioFormat, AudioFrame, AudioTrack};
 use agent_worker::room::{AudioTrackOptions, AutoSubscribe, TRANSCRIPTION_TOPIC};
 
 use super::engine;
-use crate::agent::transcriber;
-use crate::engine::{BoxError, Engine, Speech};
-use examples::sounds;
+use crate::sounds;
+use crate::transcriber::agent::transcriber;
+use crate::transcriber::engine::{BoxError, Engine, Speech};
 
 const REALTIME: &str = r#"{"action":"transcribe","realtime_output":true}"#;
 

@@ -13,7 +13,7 @@ const MAX_MODEL: usize = 100;
 /// Transcribes what participants say.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct TranscriptionJobMetadata {
+pub struct TranscriptionJobMetadata {
     /// The only action of this agent.
     action: Action,
     /// The spoken language, such as `en` or `pt-BR`; the default of the engine if empty.

@@ -11,10 +11,10 @@ use agent_worker::media::{AudioFormat, AudioFrame};
 use agent_worker::room::AudioTrackOptions;
 
 use super::speech;
-use crate::agent::transcriber;
-use crate::command::ShellCommand;
-use crate::engine::{BoxError, Engine};
-use examples::sounds;
+use crate::sounds;
+use crate::transcriber::agent::transcriber;
+use crate::transcriber::command::ShellCommand;
+use crate::transcriber::engine::{BoxError, Engine};
 
 /// So long that it ends no test that works.
 const LONG: Duration = Duration::from_secs(1_000);
@@ -148,7 +148,7 @@ async fn a_command_does_not_know_the_secret() {
         return;
     }
     let output = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["tests::command::a_command_does_not_know_the_secret", "--exact", "--nocapture"])
+        .args(["transcriber::tests::command::a_command_does_not_know_the_secret", "--exact", "--nocapture"])
         .env(INSIDE, "1")
         .env("LIVEKIT_API_SECRET", "very-secret")
         .env("LIVEKIT_API_KEY", "key")

@@ -14,7 +14,7 @@ use agent_worker::{Agent, JobContext, JobResult, RoomEvent, typed};
 use super::engine::Engine;
 use super::metadata::TranscriptionJobMetadata;
 use super::track::Transcription;
-use examples::VoiceDetector;
+use crate::VoiceDetector;
 
 /// A busy machine or network holds packets up. A text can come a little later, but should miss no sound.
 const MIN_DELAY: Duration = Duration::from_millis(30);
@@ -23,7 +23,7 @@ const MIN_DELAY: Duration = Duration::from_millis(30);
 const RESERVE: Duration = Duration::from_secs(1);
 
 /// The agent with this engine.
-pub(crate) fn transcriber(engine: Engine) -> impl Agent {
+pub fn transcriber(engine: Engine) -> impl Agent + use<> {
     let engine = Arc::new(engine);
     typed(TranscriptionJobMetadata::format(), move |ctx, job| transcribe(ctx, job, engine))
 }

@@ -15,7 +15,7 @@ use agent_worker::room::{RoomError, SpeechTranscript};
 use super::engine::{BoxError, Engine, Speech};
 use super::metadata::TranscriptionJobMetadata;
 use super::segmenter::Segmenter;
-use examples::VoiceDetector;
+use crate::VoiceDetector;
 
 /// How much more must have been said before another interim text of the same segment.
 const INTERIM_STEP: Duration = Duration::from_secs(1);

@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::speech;
-use crate::engine::{BoxError, Engine};
-use crate::http::{Form, HttpEndpoint};
+use crate::transcriber::engine::{BoxError, Engine};
+use crate::transcriber::http::{Form, HttpEndpoint};
 
 /// So long that it ends no test that works.
 const LONG: Duration = Duration::from_secs(1_000);

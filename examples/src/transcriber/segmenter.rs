@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use examples::VoiceDetector;
+use crate::VoiceDetector;
 
 /// The sound before the first frame of speech that belongs to a segment: a detector notices the beginning of
 /// a word late.
