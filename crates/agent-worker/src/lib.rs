@@ -24,11 +24,12 @@
 //! }
 //! ```
 //!
+//! With the feature `cli`, `cli::main(Worker::builder(greet))` is the same with a command line and a log.
 //! The [`guide`] explains more, page by page.
 //!
 //! The rules are in `agent-core` and the room client in `agent-room`, both without I/O; this crate adds
-//! sockets, tasks and clocks. It installs no log subscriber, handles signals only in
-//! [`run_until_signal`](Worker::run_until_signal), and reads the environment only in
+//! sockets, tasks and clocks. Unless the module `cli` is used, it installs no log subscriber, handles signals
+//! only in [`run_until_signal`](Worker::run_until_signal), and reads the environment only in
 //! [`from_env`](WorkerBuilder::from_env). A running worker raises the soft limit of open files of its process
 //! to the hard limit.
 
@@ -38,6 +39,8 @@ extern crate self as agent_worker;
 mod agent;
 pub mod api;
 pub mod checkpoint;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod coordination;
 pub mod guide;
 pub mod job;

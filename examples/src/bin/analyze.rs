@@ -4,15 +4,14 @@
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent
 //! `analyze` to a room.
 
-use agent_worker::Worker;
+use std::process::ExitCode;
+
 use agent_worker::room::AutoSubscribe;
+use agent_worker::{Worker, cli};
 
 use examples::analyzer;
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    let worker = Worker::builder(analyzer()).from_env().default_agent_name("analyze");
-    worker.auto_subscribe(AutoSubscribe::None).build()?.run_until_signal().await?;
-    Ok(())
+fn main() -> ExitCode {
+    let worker = Worker::builder(analyzer()).default_agent_name("analyze");
+    cli::main(worker.auto_subscribe(AutoSubscribe::None))
 }

@@ -5,13 +5,14 @@
 //! `collector` to a room and send it data of the topic `chat`. Its test below does that without a server:
 //! `cargo test -p examples --bin batch`.
 
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 
 use agent_worker::patterns::Batches;
-use agent_worker::{Agent, JobContext, JobResult, Worker};
+use agent_worker::{Agent, JobContext, JobResult, Worker, cli};
 
 /// Where lines are stored: a database in a real agent.
 #[derive(Clone, Default)]
@@ -40,12 +41,9 @@ impl Agent for Collector {
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
+fn main() -> ExitCode {
     let agent = Collector { archive: Archive::default() };
-    Worker::builder(agent).from_env().agent_name("collector").build()?.run_until_signal().await?;
-    Ok(())
+    cli::main(Worker::builder(agent).agent_name("collector"))
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@
 //! `chat-moderator` to a room: `kill -9` it, start it, and dispatch it again.
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use agent_worker::checkpoint::EmbeddedStore;
 use agent_worker::room::{AgentState, TextReader};
-use agent_worker::{JobContext, JobResult, Worker};
+use agent_worker::{JobContext, JobResult, Worker, cli};
 
 const UNWELCOME: &str = "bother";
 const LAST_STRIKE: u32 = 3;
@@ -52,12 +53,9 @@ async fn is_unwelcome(message: TextReader) -> bool {
     !matches!(text, Ok(Ok(text)) if !text.contains(UNWELCOME))
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    let worker = Worker::builder(moderate).from_env().agent_name("chat-moderator");
-    worker.checkpoints(EmbeddedStore::open("strikes.redb")?).build()?.run_until_signal().await?;
-    Ok(())
+fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let strikes = EmbeddedStore::open("strikes.redb")?;
+    Ok(cli::main(Worker::builder(moderate).agent_name("chat-moderator").checkpoints(strikes)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent
 //! `greeter` to a room: `lk dispatch create --agent-name greeter --room lobby --metadata '{"name":"Ada"}'`.
 
-use agent_worker::{JobContext, JobResult, Worker};
+use std::process::ExitCode;
+
+use agent_worker::{JobContext, JobResult, Worker, cli};
 
 #[derive(Default, serde::Deserialize)]
 struct Greeting {
@@ -17,11 +19,8 @@ async fn greet(ctx: JobContext) -> JobResult {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    Worker::builder(greet).from_env().agent_name("greeter").build()?.run_until_signal().await?;
-    Ok(())
+fn main() -> ExitCode {
+    cli::main(Worker::builder(greet).agent_name("greeter"))
 }
 
 #[cfg(test)]

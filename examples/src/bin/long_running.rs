@@ -4,12 +4,13 @@
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `host`
 //! to a room.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use agent_worker::room::ParticipantFilter;
-use agent_worker::{Agent, JobContext, JobResult, Worker};
+use agent_worker::{Agent, JobContext, JobResult, Worker, cli};
 
 /// What the host depends on: a database in a real agent.
 #[derive(Default)]
@@ -58,12 +59,9 @@ impl Agent for Host {
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
+fn main() -> ExitCode {
     let host = Host { archive: Archive::default() };
-    Worker::builder(host).from_env().agent_name("host").build()?.run_until_signal().await?;
-    Ok(())
+    cli::main(Worker::builder(host).agent_name("host"))
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@
 //! `moderator` to a room.
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
 
 use agent_worker::patterns::StateMachine;
 use agent_worker::room::ParticipantFilter;
-use agent_worker::{Agent, JobContext, JobResult, Worker};
+use agent_worker::{Agent, JobContext, JobResult, Worker, cli};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Floor {
@@ -82,11 +83,8 @@ fn moderator() -> Moderator {
     Moderator { unwelcome: "bother", said: Mutex::default() }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    Worker::builder(moderator()).from_env().agent_name("moderator").build()?.run_until_signal().await?;
-    Ok(())
+fn main() -> ExitCode {
+    cli::main(Worker::builder(moderator()).agent_name("moderator"))
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@
 //! `calculator` to a room and send it sums such as `1 + 2` as data of the topic `sum`. Its tests below do
 //! that without a server: `cargo test -p examples --bin pipeline`.
 
+use std::process::ExitCode;
+
 use futures_util::StreamExt;
 
 use agent_worker::patterns::Pipeline;
-use agent_worker::{JobContext, JobError, JobResult, Worker};
+use agent_worker::{JobContext, JobError, JobResult, Worker, cli};
 
 struct Sum {
     from: String,
@@ -46,11 +48,8 @@ async fn calculate(ctx: JobContext) -> JobResult {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    Worker::builder(calculate).from_env().agent_name("calculator").build()?.run_until_signal().await?;
-    Ok(())
+fn main() -> ExitCode {
+    cli::main(Worker::builder(calculate).agent_name("calculator"))
 }
 
 #[cfg(test)]

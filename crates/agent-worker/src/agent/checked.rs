@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "schema")]
+use agent_core::MetadataSchema;
 use agent_core::{Answer, Config, EndedJob, Job, JobError, JobErrorKind, JobResult, MetadataFormat};
 use agent_proto::text::line;
 use agent_rtc::BoxFuture;
@@ -23,6 +25,8 @@ pub(crate) type ClassifyFn = Arc<dyn Fn(&(dyn Error + 'static)) -> Option<JobErr
 pub(crate) trait ErasedFormat: Send + Sync {
     fn check(&self, job: &Job) -> JobResult;
     fn unknown_fields(&self, job: &Job) -> Vec<String>;
+    #[cfg(feature = "schema")]
+    fn schema(&self) -> Option<MetadataSchema>;
 }
 
 impl<T: DeserializeOwned> ErasedFormat for MetadataFormat<T> {
@@ -33,6 +37,11 @@ impl<T: DeserializeOwned> ErasedFormat for MetadataFormat<T> {
 
     fn unknown_fields(&self, job: &Job) -> Vec<String> {
         Self::unknown_fields(self, &job.raw_metadata)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(&self) -> Option<MetadataSchema> {
+        Self::schema(self)
     }
 }
 

@@ -27,6 +27,7 @@
 //! - [`best_practices`]: production checklist: what is built in, what you need, and deployment
 //! - [`from_node`], [`from_python`]: the names of other SDKs, and the differences
 //! - [`settings`]: environment, features, requirements
+//! - the module `cli`, with the feature `cli`: the command line of a program, and its log
 //! - [`troubleshooting`]: problems and their messages
 
 /// An agent that is a closure: its state, its callbacks, its errors.

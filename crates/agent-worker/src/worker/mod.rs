@@ -47,7 +47,7 @@ use crate::worker::settings::Settings;
 #[doc(alias = "AgentServer")]
 #[doc(alias = "WorkerOptions")]
 pub struct Worker {
-    setup: Setup,
+    pub(crate) setup: Setup,
     handle: WorkerHandle,
     commands: mpsc::UnboundedReceiver<Command>,
     done: watch::Sender<Option<DrainReport>>,

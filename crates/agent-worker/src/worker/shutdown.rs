@@ -98,7 +98,7 @@ impl Worker {
 }
 
 impl Worker {
-    fn drain_timeout(&self) -> Duration {
+    pub(crate) fn drain_timeout(&self) -> Duration {
         self.setup.parts.settings.drain_timeout
     }
 

@@ -13,6 +13,7 @@
 )]
 
 mod checkpoints;
+mod cli;
 mod coordination;
 mod jobs;
 mod joins;

@@ -21,10 +21,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// Connection options: proxy, certificates to trust, limits. [`from_env`](Self::from_env) takes proxy and
-    /// certificates from the environment, so call this after it to override them.
+    /// Connection options: proxy, certificates to trust, limits. They replace those that
+    /// [`from_env`](Self::from_env) takes from the environment.
     pub fn net(mut self, options: NetOptions) -> Self {
-        self.server.net = options;
+        self.server.net = Some(options);
         self
     }
 

@@ -59,7 +59,7 @@ impl WorkerBuilder {
     /// `ALL_PROXY`, `NO_PROXY`) and certificates (`SSL_CERT_FILE`).
     pub fn from_env(self) -> Self {
         let mut filled = self.fill_from(|name| std::env::var(name).ok());
-        filled.server.net = NetOptions::from_env();
+        filled.server.net.get_or_insert_with(NetOptions::from_env);
         filled
     }
 
@@ -81,6 +81,33 @@ impl WorkerBuilder {
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);
         self
+    }
+
+    /// The settings of the server, as far as they are known.
+    #[cfg(feature = "cli")]
+    pub(crate) const fn server_settings(&mut self) -> &mut ServerSettings {
+        &mut self.server
+    }
+
+    /// Replaces all names of the agent.
+    #[cfg(feature = "cli")]
+    pub(crate) fn only_name(mut self, name: String) -> Self {
+        self.names = AgentNames { override_name: Some(name), ..AgentNames::default() };
+        self
+    }
+
+    /// Wraps the agent in another one.
+    #[cfg(feature = "cli")]
+    pub(crate) fn wrapped(mut self, wrap: impl FnOnce(Arc<dyn AnyAgent>) -> Arc<dyn AnyAgent>) -> Self {
+        self.agent = wrap(self.agent);
+        self
+    }
+
+    /// The schema of the agent's metadata, or else of that which the worker was told.
+    #[cfg(all(feature = "cli", feature = "schema"))]
+    pub(crate) fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
+        let declared = || self.checks.format.as_ref().and_then(|format| format.schema());
+        self.agent.metadata_schema().or_else(declared)
     }
 
     /// Where attempts run, instead of in tasks of the runtime.

@@ -47,6 +47,15 @@ fn unreadable_certificates_are_an_error_if_they_are_needed() {
     assert!(shown.contains("/no/such/file.pem") && shown.contains("SSL_CERT_FILE"), "{shown}");
 }
 
+#[test]
+fn network_options_override_the_environment_also_before_it() {
+    let unreadable = || NetOptions::default().ca_file("/no/such/file.pem");
+    let secure = || complete().url("wss://localhost");
+    for builder in [secure().from_env().net(unreadable()), secure().net(unreadable()).from_env()] {
+        assert!(problem(builder).contains("/no/such/file.pem"));
+    }
+}
+
 /// What Rust prints if `main` returns the error.
 #[test]
 fn debug_is_the_message_and_its_sources() {

@@ -37,7 +37,8 @@ struct Pair {
 
 impl Pair {
     async fn start(settings: RedisServerBuilder) -> Option<Self> {
-        // A primary whose last command came late is copied as a whole, and waits 5 s for more replicas by default.
+        // A primary whose last command came late is copied as a whole, and waits 5 s for more replicas by
+        // default.
         let settings = settings.config_line("repl-diskless-sync-delay 0");
         let primary = redis_server_with(settings.clone()).await?;
         let replica = redis_server_with(settings).await?;

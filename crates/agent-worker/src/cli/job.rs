@@ -1,0 +1,191 @@
+//! `connect` and `simulate`: one job, dispatched by the program itself to its own worker.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use agent_core::{Answer, EndedJob, Job, JobError, JobKind, JobResult, Outcome};
+use agent_net::{DispatchRequest, RoomRequest, ServerApi};
+use agent_proto::error_text::chain;
+use agent_proto::text::{line, name};
+use agent_rtc::BoxFuture;
+
+use crate::agent::AnyAgent;
+use crate::cli::args::{ConnectOptions, SimulateOptions};
+use crate::cli::error::{CliError, JobRunError};
+use crate::job::context::JobContext;
+use crate::worker::Worker;
+use crate::worker::builder::WorkerBuilder;
+use crate::worker::handle::WorkerHandle;
+
+/// How long a dispatch may take to become a job.
+const DISPATCH: Duration = Duration::from_secs(20);
+/// Attempts to reach the server: who waits for one job wants to know early that there is no server.
+const CONNECTS: u32 = 3;
+
+/// Runs the agent in a room until its job ends.
+pub(super) async fn connect(worker: WorkerBuilder, options: ConnectOptions) -> Result<(), CliError> {
+    OneJob::prepare(worker)?.run(options.room, options.metadata).await
+}
+
+/// Runs a job in a room of its own.
+pub(super) async fn simulate(worker: WorkerBuilder, options: SimulateOptions) -> Result<(), CliError> {
+    let SimulateOptions { room, metadata, timeout, .. } = options;
+    let worker = match timeout {
+        Some(limit) => worker.job_timeout(limit),
+        None => worker,
+    };
+    let job = OneJob::prepare(worker)?;
+    let room = room.unwrap_or_else(|| format!("simulate-{}", unique()));
+    let api = job.api.clone();
+    create_room(&api, &room).await?;
+    let ended = job.run(room.clone(), metadata).await;
+    match api.delete_room(&room).await {
+        Err(error) if !error.is_not_found() => {
+            tracing::warn!(room = %name(&room), "the room is left behind: {}", line(chain(&error)));
+        }
+        _ => {}
+    }
+    ended
+}
+
+async fn create_room(api: &ServerApi, room: &str) -> Result<(), JobRunError> {
+    if !api.list_rooms(&[room]).await.map_err(JobRunError::Room)?.is_empty() {
+        return Err(JobRunError::RoomExists(room.to_owned()));
+    }
+    api.create_room(RoomRequest::new(room)).await.map_err(JobRunError::Room)?;
+    Ok(())
+}
+
+/// A worker for a single job, under a name that no one else dispatches to.
+struct OneJob {
+    worker: Worker,
+    name: String,
+    kind: JobKind,
+    api: ServerApi,
+    ends: mpsc::UnboundedReceiver<EndedJob>,
+}
+
+impl OneJob {
+    fn prepare(worker: WorkerBuilder) -> Result<Self, CliError> {
+        let (sender, ends) = mpsc::unbounded_channel();
+        let name = format!("one-job-{}", unique());
+        let worker = worker
+            .only_name(name.clone())
+            .max_connect_attempts(CONNECTS)
+            .wrapped(|inner| Arc::new(Watched { inner, ends: sender }))
+            .build()?;
+        let parts = &worker.setup.parts;
+        let (kind, api) = (parts.settings.rules.kind, parts.api.clone());
+        Ok(Self { worker, name, kind, api, ends })
+    }
+
+    async fn run(self, room: String, metadata: String) -> Result<(), CliError> {
+        let Self { worker, name, kind, api, mut ends } = self;
+        let handle = worker.handle();
+        let within = worker.drain_timeout();
+        let request = DispatchRequest::new(name, &room).metadata(metadata);
+        let job = async {
+            let end = job_of(&handle, &api, kind, request, &mut ends).await;
+            handle.start_drain(within);
+            end
+        };
+        let (stopped, end) = tokio::join!(worker.run_until_signal(), job);
+        stopped?;
+        report(&end?.ok_or(JobRunError::NoJob)?)?;
+        Ok(())
+    }
+}
+
+/// Dispatches the job, and waits for its end; `None` if the worker stopped before that.
+async fn job_of(
+    handle: &WorkerHandle,
+    api: &ServerApi,
+    kind: JobKind,
+    request: DispatchRequest,
+    ends: &mut mpsc::UnboundedReceiver<EndedJob>,
+) -> Result<Option<EndedJob>, JobRunError> {
+    let stopped = handle.stopped();
+    tokio::pin!(stopped);
+    let dispatched = async {
+        if !handle.registered().await {
+            return Ok(());
+        }
+        tracing::info!(room = %name(&request.room), "dispatching one job");
+        let room = request.room.clone();
+        let dispatched = if kind == JobKind::Room {
+            api.ensure_dispatch(request, DISPATCH).await
+        } else {
+            // The jobs of participants begin when there are any.
+            api.create_dispatch(request).await
+        };
+        dispatched.map_err(JobRunError::Dispatch)?;
+        tracing::info!(room = %name(&room), "dispatched");
+        Ok(())
+    };
+    tokio::pin!(dispatched);
+    let mut is_dispatched = false;
+    loop {
+        tokio::select! {
+            // A short job ends before the server lists it.
+            end = ends.recv() => return Ok(end),
+            result = &mut dispatched, if !is_dispatched => {
+                result?;
+                is_dispatched = true;
+            }
+            // A job that was ended by a signal ended before the worker.
+            _ = &mut stopped => return Ok(ends.try_recv().ok()),
+        }
+    }
+}
+
+/// Prints how the job ended.
+fn report(ended: &EndedJob) -> Result<(), JobRunError> {
+    let EndedJob { job, outcome, attempts, duration, .. } = ended;
+    let attempts = if *attempts == 1 { String::new() } else { format!(", {attempts} attempts") };
+    let text =
+        format!("job {} in room {:?}: {outcome} after {duration:.1?}{attempts}", job.id, job.room.name);
+    let _ = writeln!(io::stdout(), "{}", line(text));
+    match outcome {
+        Outcome::Success => Ok(()),
+        failed => Err(JobRunError::Failed(failed.error().unwrap_or_default().to_owned())),
+    }
+}
+
+/// Eight characters that no other run has at the same time.
+fn unique() -> String {
+    format!("{:08x}", fastrand::u32(..))
+}
+
+/// An agent whose ended jobs are told.
+struct Watched {
+    inner: Arc<dyn AnyAgent>,
+    ends: mpsc::UnboundedSender<EndedJob>,
+}
+
+impl AnyAgent for Watched {
+    fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer> {
+        self.inner.on_request(job)
+    }
+
+    fn check(&self, job: &Job) -> JobResult {
+        self.inner.check(job)
+    }
+
+    fn run(self: Arc<Self>, ctx: JobContext) -> BoxFuture<'static, JobResult> {
+        Arc::clone(&self.inner).run(ctx)
+    }
+
+    fn classify(&self, error: JobError) -> JobError {
+        self.inner.classify(error)
+    }
+
+    fn on_ended<'a>(&'a self, ended: &'a EndedJob) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            self.inner.on_ended(ended).await;
+            let _ = self.ends.send(ended.clone());
+        })
+    }
+}

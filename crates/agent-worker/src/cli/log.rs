@@ -1,0 +1,163 @@
+//! The log of a program that uses the command line.
+
+use std::env;
+use std::io::{self, IsTerminal};
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+use crate::cli::args::{LogFormat, LogOptions};
+use crate::cli::json::JsonLines;
+use crate::cli::settings::Mode;
+
+/// The environment variables of the level, of which the first one that is set counts.
+const VARIABLES: [&str; 3] = ["RUST_LOG", "LIVEKIT_LOG_LEVEL", "LOG_LEVEL"];
+
+/// Libraries whose details are about themselves.
+const LIBRARIES: [&str; 10] =
+    ["dimpl", "h2", "hyper", "hyper_util", "is", "mio", "rustls", "sctp_proto", "str0m", "tungstenite"];
+
+/// The level of the log is not one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{given_by}: `{found}` is no level: write trace, debug, info, warn, error or off, and levels of modules after commas, as in `info,my_agent=debug`"
+)]
+pub(super) struct LevelError {
+    given_by: &'static str,
+    found: String,
+}
+
+/// Installs the log. A subscriber that the program has installed before stays in place.
+pub(super) fn install(options: &LogOptions, mode: Mode) -> Result<(), LevelError> {
+    let levels = levels(options, mode == Mode::Dev, |name| env::var(name).ok())?;
+    let usual = if mode == Mode::Start { LogFormat::Json } else { LogFormat::Text };
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match options.log_format.unwrap_or(usual) {
+        LogFormat::Json => Box::new(JsonLines::to(io::stderr)),
+        LogFormat::Text => Box::new(text()),
+    };
+    let _ = tracing_subscriber::registry().with(layer.with_filter(levels)).try_init();
+    Ok(())
+}
+
+fn text<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
+    let coloured = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing_subscriber::fmt::layer().with_ansi(coloured).with_writer(io::stderr)
+}
+
+fn levels(
+    options: &LogOptions,
+    dev: bool,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Targets, LevelError> {
+    let set = |name: &'static str| variable(name).filter(|text| !text.is_empty()).map(|text| (name, text));
+    let option = options.log_level.clone().map(|text| ("--log-level", text));
+    match option.or_else(|| VARIABLES.into_iter().find_map(set)) {
+        Some((given_by, text)) => parse(given_by, &text),
+        None if dev => {
+            let quiet = LIBRARIES.map(|library| (library, LevelFilter::INFO));
+            Ok(Targets::new().with_default(LevelFilter::DEBUG).with_targets(quiet))
+        }
+        None => Ok(Targets::new().with_default(LevelFilter::INFO)),
+    }
+}
+
+/// Levels separated by commas: `LEVEL`, `MODULE=LEVEL`, and in RUST_LOG also `MODULE`.
+fn parse(given_by: &'static str, text: &str) -> Result<Targets, LevelError> {
+    let mut targets = Targets::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let error = || LevelError { given_by, found: part.chars().take(100).collect() };
+        targets = match part.split_once('=') {
+            Some((module, of_module)) => {
+                targets.with_target(module.trim(), level(of_module.trim()).ok_or_else(error)?)
+            }
+            None => match level(part) {
+                Some(level) => targets.with_default(level),
+                None if given_by == "RUST_LOG" => targets.with_target(part, LevelFilter::TRACE),
+                None => return Err(error()),
+            },
+        };
+    }
+    Ok(targets)
+}
+
+/// A level, also as the official SDKs write it.
+fn level(text: &str) -> Option<LevelFilter> {
+    Some(match text.to_ascii_lowercase().as_str() {
+        "trace" => LevelFilter::TRACE,
+        "debug" => LevelFilter::DEBUG,
+        "info" => LevelFilter::INFO,
+        "warn" | "warning" => LevelFilter::WARN,
+        "error" | "critical" | "fatal" => LevelFilter::ERROR,
+        "off" | "silent" => LevelFilter::OFF,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    fn chosen(option: Option<&str>, variables: &[(&str, &str)], dev: bool) -> Result<Targets, LevelError> {
+        let options = LogOptions { log_level: option.map(str::to_owned), log_format: None };
+        levels(&options, dev, |name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn shows(targets: &Targets, module: &str, level: Level) -> bool {
+        targets.would_enable(module, &level)
+    }
+
+    #[test]
+    fn the_option_counts_before_the_environment() {
+        let all = [("RUST_LOG", "warn"), ("LIVEKIT_LOG_LEVEL", "ERROR"), ("LOG_LEVEL", "off")];
+        for (option, variables, highest) in [
+            (Some("debug"), &all[..], Level::DEBUG),
+            (None, &all[..], Level::WARN),
+            (None, &all[1..], Level::ERROR),
+            (None, &[("RUST_LOG", ""), ("LOG_LEVEL", "WARNING")], Level::WARN),
+            (None, &[], Level::INFO),
+        ] {
+            let targets = chosen(option, variables, false).unwrap();
+            for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
+                assert_eq!(shows(&targets, "my_agent", level), level <= highest, "{option:?} {variables:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn dev_shows_details_but_not_of_libraries() {
+        let targets = chosen(None, &[], true).unwrap();
+        assert!(shows(&targets, "my_agent", Level::DEBUG));
+        assert!(!shows(&targets, "rustls::client", Level::DEBUG) && shows(&targets, "rustls", Level::INFO));
+    }
+
+    #[test]
+    fn modules_have_levels() {
+        let targets = chosen(Some("warn, my_agent=debug"), &[], false).unwrap();
+        assert!(shows(&targets, "my_agent::model", Level::DEBUG) && !shows(&targets, "other", Level::INFO));
+        let targets = chosen(None, &[("RUST_LOG", "info,my_agent")], false).unwrap();
+        assert!(shows(&targets, "my_agent", Level::TRACE) && !shows(&targets, "other", Level::DEBUG));
+    }
+
+    #[test]
+    fn what_is_no_level_is_named_with_its_place() {
+        for (option, variables, place, found) in [
+            (Some("verbose"), &[][..], "--log-level", "verbose"),
+            (Some("info,my_agent=loud"), &[], "--log-level", "my_agent=loud"),
+            (None, &[("LIVEKIT_LOG_LEVEL", "loud")], "LIVEKIT_LOG_LEVEL", "loud"),
+            (None, &[("RUST_LOG", "a=b=c")], "RUST_LOG", "a=b=c"),
+        ] {
+            let error = chosen(option, variables, false).err().map(|error| error.to_string());
+            let error = error.unwrap_or_default();
+            assert!(error.contains(place) && error.contains(found) && error.contains("`info,"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A command line for programs that run a worker: `start`, `dev`, `connect`, `simulate` and `schema`.
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use agent_worker::{JobContext, JobResult, Worker, cli};
+//!
+//! async fn greet(ctx: JobContext) -> JobResult {
+//!     ctx.room().publish_data("chat", "Hello!").await?;
+//!     Ok(())
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     cli::main(Worker::builder(greet).agent_name("greeter"))
+//! }
+//! ```
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `start`, or none | runs the worker, and logs lines of JSON: for production |
+//! | `dev` | runs the worker, and logs readable text with more details; without any settings it uses the server that `livekit-server --dev` starts |
+//! | `connect --room R` | runs the agent in a room, which is created if there is none, until its job ends |
+//! | `simulate` | runs one job in a room of its own, and deletes the room |
+//! | `schema` | prints the JSON Schema of the job's metadata |
+//!
+//! A setting of the command line overrides that of the program, which overrides the environment; only
+//! `LIVEKIT_AGENT_NAME_OVERRIDE` overrides everything. `--help` lists the options of each command.
+//!
+//! The exit code is 0 after a drain, whatever the signal, and after a job that succeeded; 1 after a failure;
+//! 2 for wrong options or settings; 130 if a second signal aborted jobs.
+//!
+//! In all commands but `start`, a signal ends jobs at once unless `--drain-timeout` says otherwise: they are
+//! cancelled, and have their grace.
+//!
+//! The log is written to the standard error. Its level is `--log-level`, `RUST_LOG`, `LIVEKIT_LOG_LEVEL` or
+//! `LOG_LEVEL`, whichever is set first, and otherwise `info`, or `debug` of everything but libraries in
+//! `dev`. If the program has installed a `tracing` subscriber before, that one is used.
+
+mod args;
+mod error;
+mod job;
+mod json;
+mod log;
+mod settings;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::runtime;
+
+use agent_core::FAILED_EXIT_CODE;
+use agent_proto::error_text;
+use agent_proto::text::line;
+
+use crate::cli::args::{Args, Command};
+use crate::cli::error::CliError;
+use crate::cli::settings::Mode;
+use crate::worker::Worker;
+use crate::worker::builder::WorkerBuilder;
+
+/// The exit code for wrong options.
+const WRONG_USE: u8 = 2;
+
+/// How long tasks that the worker does not know, such as those of `spawn_blocking`, may delay the end of the
+/// process.
+const LEFTOVERS: Duration = Duration::from_secs(1);
+
+/// Runs the command line of this process with this worker, on a runtime of its own, and returns the exit
+/// code.
+///
+/// Missing settings are taken from the environment, as [`from_env`](WorkerBuilder::from_env) does.
+///
+/// ```no_run
+/// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
+/// fn main() -> std::process::ExitCode {
+///     agent_worker::cli::main(agent_worker::Worker::builder(agent))
+/// }
+/// ```
+#[doc(alias = "run_app")]
+pub fn main(worker: WorkerBuilder) -> ExitCode {
+    let args = match Args::parse(std::env::args_os()) {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    match runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(execute(args, worker));
+            runtime.shutdown_timeout(LEFTOVERS);
+            code
+        }
+        Err(error) => ended_with(FAILED_EXIT_CODE, &error),
+    }
+}
+
+/// As [`main`], for a program with its own runtime, or with arguments from elsewhere; the first one is the
+/// program's name.
+///
+/// ```no_run
+/// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
+/// use agent_worker::{Worker, cli};
+///
+/// #[tokio::main]
+/// async fn main() -> std::process::ExitCode {
+///     // … prepare what the agent needs …
+///     cli::run(Worker::builder(agent), std::env::args_os()).await
+/// }
+/// ```
+pub async fn run(worker: WorkerBuilder, args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match Args::parse(args) {
+        Ok(args) => execute(args, worker).await,
+        Err(code) => code,
+    }
+}
+
+async fn execute(args: Args, worker: WorkerBuilder) -> ExitCode {
+    let command = args.chosen();
+    let mode = match command {
+        Command::Start(_) => Mode::Start,
+        Command::Dev(_) => Mode::Dev,
+        Command::Connect(_) | Command::Simulate(_) => Mode::OneJob,
+        Command::Schema(options) => return settings::print_schema(&worker, options.format),
+    };
+    let common = command.common().cloned().unwrap_or_default();
+    if let Err(error) = log::install(&common.log, mode) {
+        return ended_with(WRONG_USE, &error);
+    }
+    let worker = settings::complete(worker, &common, mode);
+    let ended = match command {
+        Command::Start(_) | Command::Dev(_) => keep_running(worker).await,
+        Command::Connect(options) => job::connect(worker, options).await,
+        Command::Simulate(options) => job::simulate(worker, options).await,
+        Command::Schema(_) => Ok(()),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ended_with(error.exit_code(), &error),
+    }
+}
+
+async fn keep_running(worker: WorkerBuilder) -> Result<(), CliError> {
+    Worker::run_until_signal(worker.build()?).await?;
+    Ok(())
+}
+
+/// Shows why the program ends. Nothing is lost if nobody reads it: the exit code shows it, too.
+fn ended_with(code: u8, error: &dyn Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "error: {}", line(error_text::chain(error)));
+    code.into()
+}

@@ -1,0 +1,118 @@
+//! The command line, on a mock server with mock rooms: what it runs, and its exit codes.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use agent_testkit::{MockServer, RoomRequest, ServerApi};
+use agent_worker::{JobContext, JobError, JobResult, Worker, WorkerBuilder, cli};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Runs a command line without a log, and returns its exit code.
+async fn run(worker: WorkerBuilder, args: &[&str]) -> u8 {
+    run_as_it_is(worker, &[args, &["--log-level", "off"]].concat()).await
+}
+
+async fn run_as_it_is(worker: WorkerBuilder, args: &[&str]) -> u8 {
+    let line = ["greeter"].iter().chain(args).map(OsString::from);
+    let ended = tokio::time::timeout(SOON, cli::run(worker, line)).await.expect("in time");
+    (0..=u8::MAX).find(|code| same(ExitCode::from(*code), ended)).expect("a code")
+}
+
+/// Exit codes cannot be compared.
+fn same(one: ExitCode, other: ExitCode) -> bool {
+    format!("{one:?}") == format!("{other:?}")
+}
+
+/// An agent, and the rooms and metadata of its jobs.
+fn noting(result: fn() -> JobResult) -> (impl Fn(JobContext) -> Noted + Clone, Arc<Mutex<Vec<String>>>) {
+    let jobs = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&jobs);
+    let agent = move |ctx: JobContext| -> Noted {
+        let job = ctx.job();
+        noted.lock().unwrap().push(format!("{} {}", job.room.name, job.raw_metadata));
+        std::future::ready(result())
+    };
+    (agent, jobs)
+}
+
+fn api(server: &MockServer) -> ServerApi {
+    let url = server.url().parse().unwrap();
+    ServerApi::new(&url, server.api_key(), server.api_secret().clone()).unwrap()
+}
+
+type Noted = std::future::Ready<JobResult>;
+
+#[tokio::test]
+async fn simulate_runs_one_job_in_a_room_of_its_own() {
+    let server = MockServer::start().await.unwrap();
+    let (agent, jobs) = noting(|| Ok(()));
+    let worker = server.worker(agent).agent_name("greeter");
+    assert_eq!(run(worker, &["simulate", "--metadata", r#"{"name":"Ada"}"#]).await, 0);
+    let jobs = jobs.lock().unwrap().clone();
+    let [job] = &jobs[..] else { panic!("{jobs:?}") };
+    assert!(job.starts_with("simulate-") && job.ends_with(r#" {"name":"Ada"}"#), "{job}");
+    assert!(api(&server).list_rooms(&[]).await.unwrap().is_empty(), "the room is deleted");
+}
+
+#[tokio::test]
+async fn connect_runs_one_job_in_the_room_that_is_named() {
+    let server = MockServer::start().await.unwrap();
+    let (agent, jobs) = noting(|| Ok(()));
+    assert_eq!(run(server.worker(agent), &["connect", "--room", "lobby"]).await, 0);
+    assert_eq!(*jobs.lock().unwrap(), ["lobby "]);
+}
+
+#[tokio::test]
+async fn a_failed_job_is_a_failure() {
+    let server = MockServer::start().await.unwrap();
+    let (agent, jobs) = noting(|| Err(JobError::fatal("no model")));
+    assert_eq!(run(server.worker(agent), &["simulate"]).await, 1);
+    assert_eq!(jobs.lock().unwrap().len(), 1);
+}
+
+/// Another room of that name is not touched.
+#[tokio::test]
+async fn simulate_takes_no_room_that_exists() {
+    let server = MockServer::start().await.unwrap();
+    api(&server).create_room(RoomRequest::new("lobby")).await.unwrap();
+    let (agent, jobs) = noting(|| Ok(()));
+    assert_eq!(run(server.worker(agent), &["simulate", "--room", "lobby"]).await, 1);
+    assert!(jobs.lock().unwrap().is_empty());
+    assert_eq!(api(&server).list_rooms(&[]).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_that_takes_too_long_is_a_failure() {
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    async fn endless(ctx: JobContext) -> JobResult {
+        STARTED.fetch_add(1, Ordering::Relaxed);
+        ctx.cancelled().await;
+        Ok(())
+    }
+    let server = MockServer::start().await.unwrap();
+    assert_eq!(run(server.worker(endless), &["simulate", "--timeout", "1s"]).await, 1);
+    assert_eq!(STARTED.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn wrong_use_is_told_from_failure() {
+    async fn agent(_: JobContext) -> JobResult {
+        Ok(())
+    }
+    let worker = || Worker::builder(agent);
+    let set = ["start", "--api-key", "key", "--api-secret", "secret"];
+    assert_eq!(run(worker(), &["begin"]).await, 2);
+    assert_eq!(run(worker(), &["--help"]).await, 0);
+    assert_eq!(run_as_it_is(worker(), &["start", "--log-level", "loud"]).await, 2);
+    assert_eq!(run(worker(), &[&set[..], &["--url", "localhost:7880"]].concat()).await, 2);
+    // Its schema is not known.
+    assert_eq!(run_as_it_is(worker(), &["schema"]).await, 1);
+    // Nothing listens there.
+    let refused = &["--url", "ws://127.0.0.1:9"];
+    assert_eq!(run(worker().max_connect_attempts(1), &[&set[..], refused].concat()).await, 1);
+    assert_eq!(run(worker(), &[&["simulate"][..], &set[1..], refused].concat()).await, 1);
+}

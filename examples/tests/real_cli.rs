@@ -1,0 +1,136 @@
+//! The command line of the example `greeter` on a real server: each command, its log, and its exit code.
+#![cfg(unix)]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may fail, and shows what it saw")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use agent_testkit::{RealServer, real_server};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// The example in a process. Dropping it sends SIGKILL.
+struct Greeter {
+    process: Child,
+    log: Receiver<String>,
+}
+
+impl Drop for Greeter {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Greeter {
+    fn run(server: &RealServer, args: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_greeter"))
+            .args(args)
+            .env("LIVEKIT_URL", server.http_url())
+            .env("LIVEKIT_API_KEY", server.api_key())
+            .env("LIVEKIT_API_SECRET", server.api_secret().expose())
+            .env_remove("LIVEKIT_AGENT_NAME_OVERRIDE")
+            .env_remove("RUST_LOG")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let log = lines(process.stderr.take().expect("its log"));
+        Self { process, log }
+    }
+
+    /// Waits for a line of the log, and returns all up to it.
+    fn wait_for(&self, text: &str) -> Vec<String> {
+        let mut seen = Vec::new();
+        while let Ok(line) = self.log.recv_timeout(SOON) {
+            seen.push(line);
+            if seen.last().is_some_and(|line| line.contains(text)) {
+                return seen;
+            }
+        }
+        panic!("no line with {text:?}: {seen:#?}");
+    }
+
+    fn send(&self, signal: Signal) {
+        let pid = i32::try_from(self.process.id()).expect("a pid");
+        kill(Pid::from_raw(pid), signal).expect("sent");
+    }
+
+    /// Waits for its end, and returns its exit code and what it printed.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut printed = String::new();
+        self.process.stdout.take().expect("its output").read_to_string(&mut printed).expect("text");
+        (self.process.wait().expect("its end").code(), printed)
+    }
+}
+
+fn lines(log: ChildStderr) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}
+
+/// Without a command, as with `start`: lines of JSON, and exit code 0 after a drain.
+#[tokio::test]
+async fn start_logs_json_and_drains() {
+    let Some(server) = real_server().await else { return };
+    for args in [&[][..], &["start"]] {
+        let greeter = Greeter::run(&server, args);
+        let log = greeter.wait_for("registered");
+        for line in &log {
+            let line: serde_json::Value = serde_json::from_str(line).expect(line);
+            for field in ["timestamp", "level", "name", "message"] {
+                assert!(line.get(field).is_some_and(serde_json::Value::is_string), "{field}: {line}");
+            }
+        }
+        greeter.send(Signal::SIGTERM);
+        assert_eq!(greeter.end().0, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_job_of_simulate() {
+    let Some(server) = real_server().await else { return };
+    let greeter = Greeter::run(&server, &["simulate", "--metadata", r#"{"name":"Ada"}"#]);
+    greeter.wait_for("dispatched");
+    greeter.send(Signal::SIGINT);
+    let (code, printed) = greeter.end();
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.starts_with("job AJ_") && printed.contains("in room \"simulate-"), "{printed}");
+    let rooms = server.api().list_rooms(&[]).await.expect("a list");
+    assert!(rooms.iter().all(|room| !room.name.starts_with("simulate-")), "{rooms:?}");
+}
+
+#[tokio::test]
+async fn connect_joins_the_room_that_is_named() {
+    let Some(server) = real_server().await else { return };
+    let greeter = Greeter::run(&server, &["connect", "--room", "lobby", "--metadata", r#"{"name":"Ada"}"#]);
+    greeter.wait_for("dispatched");
+    server.api().delete_room("lobby").await.expect("deleted");
+    let (_, printed) = greeter.end();
+    assert!(printed.contains("in room \"lobby\""), "{printed}");
+}
+
+#[tokio::test]
+async fn wrong_settings_are_told_apart_from_failures() {
+    let Some(server) = real_server().await else { return };
+    for (args, code) in [
+        (&["start", "--url", "localhost"][..], 2),
+        (&["start", "--no-such-option"], 2),
+        (&["simulate", "--metadata", "{}", "--timeout", "soon"], 2),
+        (&["simulate", "--metadata", "no JSON"], 1),
+        (&["schema"], 1),
+    ] {
+        let (ended, printed) = Greeter::run(&server, args).end();
+        assert_eq!(ended, Some(code), "{args:?}: {printed}");
+    }
+}
