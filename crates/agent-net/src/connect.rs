@@ -1,9 +1,12 @@
 //! One connection to a server, from the DNS lookup to the end of the last handshake, within one timeout.
 
 use std::future::{Future, ready};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use hyper::Uri;
+use tokio::net::UdpSocket;
 use tokio::time::Instant;
 use url::Url;
 
@@ -44,6 +47,8 @@ struct Server<'a> {
     /// Host and port, for messages.
     endpoint: String,
     secure: bool,
+    /// Whether it speaks HTTP.
+    http: bool,
 }
 
 impl<'a> Server<'a> {
@@ -52,7 +57,7 @@ impl<'a> Server<'a> {
         let secure = url.scheme() == encrypted;
         match (url.host_str(), url.port_or_known_default()) {
             (Some(host), Some(port)) if secure || url.scheme() == plain => {
-                Ok(Self { host, port, endpoint: format!("{host}:{port}"), secure })
+                Ok(Self { host, port, endpoint: format!("{host}:{port}"), secure, http: true })
             }
             _ => Err(ConnectError::Address),
         }
@@ -68,13 +73,16 @@ impl<'a> Server<'a> {
     where
         F: Future<Output = Result<T, ConnectError>>,
     {
-        let Self { host, port, ref endpoint, secure } = *self;
+        let Self { host, port, ref endpoint, secure, http } = *self;
         let limit = Limit::new(options.connect_timeout);
         let then = &then;
         let open = |stream: Stream, limit: Limit| async move {
             let stream = if secure {
-                let encrypted =
-                    async { tls::encrypt(stream, host, endpoint, options.tls_config(endpoint)?).await };
+                let encrypted = async {
+                    let config = options.tls_config(endpoint)?;
+                    let config = if http { config } else { tls::without_http(&config) };
+                    tls::encrypt(stream, host, endpoint, config).await
+                };
                 limit.on(endpoint, "TLS", encrypted).await?
             } else {
                 stream
@@ -134,6 +142,50 @@ pub async fn connect_stream(
         }
     };
     route.try_addresses(Limit::new(options.connect_timeout), open).await
+}
+
+/// Connects to a relay (TURN) as to a server of HTTP, through the proxy if there is one, with TLS if
+/// `secure`. `host`: an IPv6 address in brackets.
+pub async fn connect_relay(
+    host: &str,
+    port: u16,
+    secure: bool,
+    options: &NetOptions,
+) -> Result<Stream, ConnectError> {
+    let endpoint = format!("{host}:{port}");
+    let scheme = if secure { "https" } else { "http" };
+    // For the rules of proxies.
+    let url = Url::parse(&format!("{scheme}://{endpoint}")).map_err(|_| ConnectError::Address)?;
+    let server = Server { host, port, endpoint, secure, http: false };
+    server.open(&url, options, |stream, _| ready(Ok(stream))).await
+}
+
+/// A socket that exchanges datagrams with this host alone, at the first of its addresses to which this
+/// machine has a route.
+pub async fn connect_datagrams(
+    host: &str,
+    port: u16,
+    options: &NetOptions,
+) -> Result<UdpSocket, ConnectError> {
+    let endpoint = &*format!("{host}:{port}");
+    let lookup = options.addresses.of(host, port, endpoint);
+    let addresses = Limit::new(options.connect_timeout).on(endpoint, "name lookup", lookup).await?;
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match datagrams_to(address).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(ConnectError::unreachable(endpoint, last))
+}
+
+async fn datagrams_to(address: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(address).await?;
+    Ok(socket)
 }
 
 /// A host to connect to over TCP.

@@ -36,7 +36,7 @@ pub use api::{
     RoomSummary, ServerApi, SipTransfer, worker_api,
 };
 pub use assigned_url::{Assigned, AssignedUrlError, assigned_url};
-pub use connect::connect_stream;
+pub use connect::{connect_datagrams, connect_relay, connect_stream};
 pub use error::ConnectError;
 pub use exhaustion::exhaustion;
 pub use failover::connect_websocket;

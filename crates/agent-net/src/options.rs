@@ -51,6 +51,8 @@ pub enum MediaPath {
     Udp,
     /// A TCP connection, where UDP is blocked.
     Tcp,
+    /// A relay (TURN), by whatever means it is reached.
+    Relay,
 }
 
 #[derive(Clone)]

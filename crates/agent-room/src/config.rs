@@ -121,6 +121,8 @@ pub struct Config {
     pub sdk_version: String,
     /// End-to-end encryption of what we send, and the keys of what we receive. Default: none.
     pub e2ee: Option<E2eeOptions>,
+    /// Media and data go through TURN servers only. Default: only if the server requests it.
+    pub force_relay: bool,
     /// Limits.
     pub limits: Limits,
 }
@@ -142,6 +144,7 @@ impl Config {
             created_at_ms: 0,
             sdk_version: env!("CARGO_PKG_VERSION").to_owned(),
             e2ee: None,
+            force_relay: false,
             limits: Limits::default(),
         }
     }

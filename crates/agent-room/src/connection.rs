@@ -15,6 +15,7 @@ use agent_proto::Time;
 
 use crate::data::{Channel, WriteResult};
 use crate::local_tracks::{PlacedFrame, SectionKind};
+use crate::turn::{IceServer, RelayEvent};
 use crate::video::VideoPacket;
 use crate::{CommandId, EncodedFrame, Protocol};
 
@@ -34,6 +35,8 @@ pub(crate) enum TransportEvent {
     Candidate { text: String },
     /// UDP does not seem to get through: connect to this address.
     WantsTcp { remote: SocketAddr },
+    /// Neither does that, perhaps: something to do with a relay.
+    Relay(RelayEvent),
     /// Nothing arrives any more. A [`MediaConnection::restart`] may help.
     Silent { detail: String },
     /// A data packet was received.
@@ -56,6 +59,17 @@ pub(crate) struct Answered {
     pub(crate) refused: u64,
     /// The tracks of ours whose sections were answered, and whether the server takes their frames.
     pub(crate) sections: Vec<(CommandId, bool)>,
+}
+
+/// The path that is used.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Path {
+    pub(crate) protocol: Protocol,
+    pub(crate) remote: SocketAddr,
+    /// The URL of the relay, if there is one between.
+    pub(crate) relay: Option<String>,
+    /// Why it is not direct UDP; empty if it is.
+    pub(crate) why: String,
 }
 
 /// One media connection. After each change its [events](Self::poll) are drained.
@@ -96,6 +110,19 @@ pub(crate) trait MediaConnection: Sized {
     /// A TCP connection ended, or was never established.
     fn tcp_closed(&mut self, remote: SocketAddr, now: Time);
 
+    /// The TURN servers from now on; `forced`: nothing else is to be used. `seed` is for random numbers that
+    /// need not be secret.
+    fn ice_servers(&mut self, servers: Vec<IceServer>, forced: bool, seed: u64, now: Time);
+
+    /// The connection to a relay is established, from this local address.
+    fn relay_opened(&mut self, relay: u32, local: SocketAddr, now: Time);
+
+    /// Bytes of a relay. `false`: they are none of its protocol.
+    fn relay_received(&mut self, relay: u32, contents: &Bytes, now: Time) -> bool;
+
+    /// The connection to a relay ended, or was never established.
+    fn relay_closed(&mut self, relay: u32, error: &str, now: Time);
+
     /// Labels and stream ids of the data channels.
     fn channels(&mut self) -> Vec<(String, u16)>;
 
@@ -113,8 +140,8 @@ pub(crate) trait MediaConnection: Sized {
     /// Why there is no connection, and what to do about it.
     fn explain(&self) -> String;
 
-    /// The current path to the server, from the source of the last packet; for TCP also the reason.
-    fn path(&self) -> Option<(Protocol, SocketAddr, String)>;
+    /// The current path to the server. `None`: nothing has come from it.
+    fn path(&self) -> Option<Path>;
 
     /// Adds receive sections and offers again, now (`Some`) or once the pending offer is answered.
     fn sections(&mut self, audio: u32, video: u32, now: Time) -> Option<String>;

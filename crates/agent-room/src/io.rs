@@ -9,8 +9,8 @@ use bytes::Bytes;
 use agent_proto::Secret;
 
 use crate::{
-    CommandId, DataTrackFrame, DisconnectReason, JoinFailure, MediaFrame, OutgoingMedia, RoomCommand,
-    RoomError, RoomEvent, RpcCall, RpcError, RpcRequest, StreamEvent, Track, UnknownMethod,
+    CommandId, DataTrackFrame, DisconnectReason, JoinFailure, MediaFrame, OutgoingMedia, RelayTransport,
+    RoomCommand, RoomError, RoomEvent, RpcCall, RpcError, RpcRequest, StreamEvent, Track, UnknownMethod,
 };
 
 /// The transport of a packet.
@@ -56,6 +56,28 @@ pub enum Input {
     TcpClosed {
         /// The server's address.
         remote: SocketAddr,
+    },
+    /// The connection of an [`Output::OpenRelay`] is established.
+    RelayOpened {
+        /// The relay.
+        relay: u32,
+        /// Our address.
+        local: SocketAddr,
+    },
+    /// Bytes of a relay: one datagram, or some of a stream.
+    RelayReceived {
+        /// The relay.
+        relay: u32,
+        /// The bytes.
+        #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))]
+        contents: Bytes,
+    },
+    /// The connection to a relay could not be made, or ended.
+    RelayClosed {
+        /// The relay.
+        relay: u32,
+        /// Why, behind the name of the server.
+        error: String,
     },
     /// The WebSocket is open.
     SignalOpened,
@@ -157,7 +179,9 @@ pub enum Output {
         protocol: Protocol,
         /// The server's address.
         remote: SocketAddr,
-        /// For TCP: why UDP is not used, and what to do about it.
+        /// The URL of the TURN server that relays the packets, without credentials. `None`: nothing does.
+        relay: Option<String>,
+        /// For TCP and relays: why UDP is not used, and what to do about it.
         why: String,
     },
     /// Connect to the server over TCP, for packets that do not get through over UDP: each is preceded by its
@@ -165,6 +189,37 @@ pub enum Output {
     ConnectTcp {
         /// The server's address.
         remote: SocketAddr,
+    },
+    /// Connect to a TURN server, which relays packets that get through in no other way.
+    OpenRelay {
+        /// The number of this connection; each has another.
+        relay: u32,
+        /// Its name or address; one of IPv6 without brackets.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// How it is reached.
+        transport: RelayTransport,
+    },
+    /// Send a message to a relay. One that cannot be sent immediately is dropped as a whole.
+    SendRelay {
+        /// The relay.
+        relay: u32,
+        /// The message.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "agent_proto::recording::bytes::serialize"))]
+        contents: Vec<u8>,
+    },
+    /// Close the connection to a relay, once everything is sent.
+    CloseRelay {
+        /// The relay.
+        relay: u32,
+    },
+    /// A TURN server is of no use: for the log.
+    RelayFailed {
+        /// Its URL, without credentials.
+        server: String,
+        /// Why, and what to do about it.
+        reason: String,
     },
     /// Send a packet from our socket. A packet that cannot be sent immediately is dropped.
     SendPacket {

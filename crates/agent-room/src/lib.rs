@@ -40,11 +40,11 @@
 //! packets of the data channels, and `streams` carries texts and bytes of any length in them; `rpc` calls
 //! methods of others and passes on their requests. `dtmf` and `legacy` are the packets that are one event
 //! each; `data_tracks` publishes frames of bytes, and puts those of others together. `local_tracks` are the
-//! tracks that we publish. `video` makes frames of the packets of video tracks, and packets of frames. Media
-//! frames have a separate path: from `transport` to [`Output::Frame`], and from [`Input::SendFrame`] to
-//! `transport`, past signalling and all queues. Beside them `inbox` distributes events to a room's event and
-//! data streams, `StreamReaders` the content of text and byte streams, and `view` applies events to the list
-//! of participants.
+//! tracks that we publish. `turn` is the protocol of relays. `video` makes frames of the packets of video
+//! tracks, and packets of frames. Media frames have a separate path: from `transport` to [`Output::Frame`],
+//! and from [`Input::SendFrame`] to `transport`, past signalling and all queues. Beside them `inbox`
+//! distributes events to a room's event and data streams, `StreamReaders` the content of text and byte
+//! streams, and `view` applies events to the list of participants.
 
 mod agent_state;
 mod command;
@@ -74,6 +74,7 @@ mod streams;
 mod subscription;
 mod transcript;
 mod transport;
+mod turn;
 mod types;
 mod unknown_method;
 mod video;
@@ -107,6 +108,7 @@ pub use streams::{
 };
 pub use subscription::{SubscriptionChange, SubscriptionChoice};
 pub use transcript::{CHAT_TOPIC, SpeechSegment, TRANSCRIPTION_TOPIC, final_attributes, is_final};
+pub use turn::RelayTransport;
 pub use types::{
     ConnectionQuality, Participant, Permissions, RoomInfo, Speaker, SubscriptionFailure, Track, TrackKind,
 };

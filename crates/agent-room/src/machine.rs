@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, VecDeque};
 use agent_proto::livekit::data_packet::Value;
 use agent_proto::{Time, recording};
 
-use crate::connection::{MediaConnection, TransportEvent};
+use crate::connection::{MediaConnection, Path, TransportEvent};
 use crate::data::{Channel, DataInbox, DataOutbox, PacketOwner, Received};
 use crate::data_tracks::DataTracks;
 use crate::e2ee::E2ee;
@@ -24,6 +24,7 @@ use crate::local_tracks::LocalTracks;
 use crate::rpc::Rpc;
 use crate::signal::{LowerState, OwnChange, Signal, SignalOutput, UnknownLeft};
 use crate::streams::{Incoming, Outgoing, PacketSender, SendDone, SendOwner, StreamPacket};
+use crate::turn::RelayEvent;
 use crate::unknown_method::Reported;
 use crate::video::VideoReceiver;
 use crate::{
@@ -113,6 +114,23 @@ impl<M: MediaConnection> Machine<M> {
             Input::TcpClosed { remote } => {
                 if let Some(transport) = &mut self.transport {
                     transport.tcp_closed(remote, now);
+                }
+            }
+            Input::RelayOpened { relay, local } => {
+                if let Some(transport) = &mut self.transport {
+                    transport.relay_opened(relay, local, now);
+                }
+            }
+            Input::RelayReceived { relay, contents } => {
+                if let Some(transport) = &mut self.transport
+                    && !transport.relay_received(relay, &contents, now)
+                {
+                    self.signal.violation();
+                }
+            }
+            Input::RelayClosed { relay, error } => {
+                if let Some(transport) = &mut self.transport {
+                    transport.relay_closed(relay, &error, now);
                 }
             }
             Input::SignalOpened => self.signal.opened(now),
@@ -462,6 +480,14 @@ impl<M: MediaConnection> Machine<M> {
             TransportEvent::WantsRoute { remote } => self.outputs.push_back(Output::FindRoute { remote }),
             TransportEvent::Candidate { text } => self.signal.own_candidate(&text),
             TransportEvent::WantsTcp { remote } => self.outputs.push_back(Output::ConnectTcp { remote }),
+            TransportEvent::Relay(event) => self.outputs.push_back(match event {
+                RelayEvent::Open { relay, host, port, transport } => {
+                    Output::OpenRelay { relay, host, port, transport }
+                }
+                RelayEvent::Send { relay, contents } => Output::SendRelay { relay, contents },
+                RelayEvent::Close { relay } => Output::CloseRelay { relay },
+                RelayEvent::Failed { server, reason } => Output::RelayFailed { server, reason },
+            }),
             TransportEvent::KeyFrameRequested { track } => {
                 self.outputs.push_back(Output::KeyFrameRequested { track });
             }
@@ -490,6 +516,13 @@ impl<M: MediaConnection> Machine<M> {
                         }
                     }
                     Err(detail) => self.signal.answer_unusable(&detail, now),
+                }
+            }
+            SignalOutput::IceServers { servers, force_relay } => {
+                // Each session draws other numbers.
+                let seed = self.config.seed ^ now.as_nanos();
+                if let Some(transport) = &mut self.transport {
+                    transport.ice_servers(servers, force_relay, seed, now);
                 }
             }
             SignalOutput::Candidate(text) => {
@@ -596,8 +629,8 @@ impl<M: MediaConnection> Machine<M> {
     }
 
     fn report_path(&mut self) {
-        if let Some((protocol, remote, why)) = self.transport.as_ref().and_then(M::path) {
-            self.outputs.push_back(Output::MediaPath { protocol, remote, why });
+        if let Some(Path { protocol, remote, relay, why }) = self.transport.as_ref().and_then(M::path) {
+            self.outputs.push_back(Output::MediaPath { protocol, remote, relay, why });
         }
     }
 
@@ -633,7 +666,7 @@ impl<M: MediaConnection> Machine<M> {
         self.video.interrupted();
         transport.close(now);
         while let Some(event) = transport.poll() {
-            if let TransportEvent::Packet { .. } = event {
+            if let TransportEvent::Packet { .. } | TransportEvent::Relay(_) = event {
                 self.on_transport_event(event, now);
             }
         }

@@ -30,6 +30,9 @@ pub struct JoinRequest {
     pub auto_subscribe: AutoSubscribe,
     /// End-to-end encryption of what we send, and the keys of what we receive. Default: none.
     pub e2ee: Option<E2eeOptions>,
+    /// Media and data go through TURN servers only, over UDP, TCP or TLS. Default: they are tried if direct
+    /// UDP does not work, or if the server demands relays.
+    pub force_relay: bool,
     /// Timeout until data can be sent in both directions. Default: 10 s.
     pub timeout: Duration,
     /// How long to try to re-establish a lost connection before the room ends. Default: 60 s.
@@ -51,6 +54,7 @@ impl JoinRequest {
             token: token.into(),
             auto_subscribe: AutoSubscribe::default(),
             e2ee: None,
+            force_relay: false,
             timeout: Duration::from_secs(10),
             reconnect_timeout: Duration::from_secs(60),
             reconnect_when: None,

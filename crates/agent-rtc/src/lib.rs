@@ -31,6 +31,7 @@ mod media;
 mod presence;
 mod reader;
 mod reconnect_gate;
+mod relay;
 mod request;
 mod rpc;
 mod shared;

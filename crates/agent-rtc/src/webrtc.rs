@@ -13,7 +13,7 @@ use tracing::Instrument;
 use url::Url;
 
 use agent_net::{ConnectError, FrameSocket, MediaPath, NetOptions, Secret, SocketEvent, connect_websocket};
-use agent_proto::text::name;
+use agent_proto::text::{line, name};
 use agent_proto::{BoxFuture, Time};
 use agent_room::{
     CommandId, Config, DisconnectReason, Input, JoinFailure, OutgoingMedia, Output, Protocol,
@@ -29,6 +29,7 @@ use super::join_error::JoinError;
 use super::join_session::{HeldRequest, JoinSession, Joined, WeakSession, keep};
 use super::local_tracks::OutgoingFrames;
 use super::reconnect_gate::ReconnectGate;
+use super::relay::{RelayConnections, RelayEvent};
 use super::request::{RoomReply, RoomRequest};
 use super::socket::Socket;
 use super::tcp::{TcpEvent, TcpPaths};
@@ -101,6 +102,7 @@ struct Driver {
     binding: Option<BoxFuture<'static, io::Result<Socket>>>,
     gate: ReconnectGate,
     tcp: TcpPaths,
+    relays: RelayConnections,
     signal: FrameSocket,
     /// WebSockets that are being closed.
     closing: JoinSet<()>,
@@ -135,6 +137,7 @@ enum Wake {
     Frame((CommandId, OutgoingMedia)),
     Bound(io::Result<Socket>),
     Tcp(TcpEvent),
+    Relay(RelayEvent),
     Timeout,
     GivenUp,
     Held(Option<HeldRequest>),
@@ -156,6 +159,7 @@ impl Driver {
         let mut config = Config::new(&request.url, request.token.expose());
         config.auto_subscribe = request.auto_subscribe;
         config.e2ee.clone_from(&request.e2ee);
+        config.force_relay = request.force_relay;
         config.join_timeout = request.timeout;
         config.reconnect_timeout = request.reconnect_timeout;
         config.seed = RandomState::new().build_hasher().finish();
@@ -173,6 +177,7 @@ impl Driver {
             binding: None,
             gate: ReconnectGate::new(request.reconnect_when.clone()),
             tcp: TcpPaths::new(),
+            relays: RelayConnections::new(),
             signal: FrameSocket::idle(),
             closing: JoinSet::new(),
             joined: Some(joined),
@@ -209,6 +214,7 @@ impl Driver {
                 "the server or the network sent things that it should not"
             );
         }
+        self.relays.finish().await;
         // Each has a timeout.
         while self.closing.join_next().await.is_some() {}
     }
@@ -216,12 +222,14 @@ impl Driver {
     async fn wait(&mut self) -> Wake {
         // Without a timeout the machine is closed, and this is not reached.
         let due = self.machine.poll_timeout().map(|(at, _)| self.started + (at - Time::ZERO));
-        let Self { signal, socket, binding, tcp, backend, outgoing, joined, held, leaving, .. } = self;
+        let Self { signal, socket, binding, tcp, relays, backend, outgoing, joined, held, leaving, .. } =
+            self;
         tokio::select! {
             event = signal.next() => Wake::Signal(event),
             () = socket.readable() => Wake::Readable,
             bound = next_socket(binding) => Wake::Bound(bound),
             event = tcp.next() => Wake::Tcp(event),
+            event = relays.next() => Wake::Relay(event),
             frame = next_frame(outgoing.as_mut()) => Wake::Frame(frame),
             request = next_request(backend.as_mut()), if !*leaving => Wake::Request(request),
             () = given_up(joined.as_mut()), if !*leaving => Wake::GivenUp,
@@ -294,6 +302,17 @@ impl Driver {
                 }
             }
             Wake::Tcp(TcpEvent::Closed { remote }) => self.input(Input::TcpClosed { remote }),
+            Wake::Relay(RelayEvent::Opened { relay, local }) => {
+                self.input(Input::RelayOpened { relay, local });
+            }
+            Wake::Relay(RelayEvent::Received { relay, contents }) => {
+                if self.net.lets_pass(MediaPath::Relay) {
+                    self.input(Input::RelayReceived { relay, contents });
+                }
+            }
+            Wake::Relay(RelayEvent::Closed { relay, error }) => {
+                self.input(Input::RelayClosed { relay, error });
+            }
             Wake::Timeout => self.machine.handle_timeout(self.now()),
         }
     }
@@ -392,11 +411,26 @@ impl Driver {
                     let local = self.socket.route(remote);
                     self.input(Input::RouteFound { remote, local });
                 }
-                Output::MediaPath { protocol: Protocol::Tcp, remote, why } => {
+                Output::MediaPath { relay: Some(relay), remote, why, .. } => {
+                    tracing::warn!(%relay, %remote, "media and data of the room go through a relay, which is slower: {why}");
+                }
+                Output::MediaPath { protocol: Protocol::Tcp, remote, why, .. } => {
                     tracing::warn!(%remote, "media and data of the room go over TCP, which is slower: {why}");
                 }
                 Output::MediaPath { protocol: Protocol::Udp, remote, .. } => {
                     tracing::debug!(%remote, "media and data go over UDP")
+                }
+                Output::OpenRelay { relay, host, port, transport } => {
+                    self.relays.open(relay, host, port, transport, &self.net);
+                }
+                Output::SendRelay { relay, contents } => {
+                    if self.net.lets_pass(MediaPath::Relay) {
+                        self.relays.send(relay, contents);
+                    }
+                }
+                Output::CloseRelay { relay } => self.relays.close(relay),
+                Output::RelayFailed { server, reason } => {
+                    tracing::warn!(server = %name(&server), "a TURN server cannot be used: {}", line(&reason));
                 }
                 Output::UnknownMethod(unknown) => tracing::warn!(
                     method = %name(&unknown.method),
@@ -422,6 +456,8 @@ impl Driver {
                 Output::BindUdp => {
                     let worker = self.gate.wait();
                     self.tcp = TcpPaths::new();
+                    let relays = std::mem::replace(&mut self.relays, RelayConnections::new());
+                    self.closing.spawn(relays.finish());
                     self.binding = Some(Box::pin(async move {
                         worker.await;
                         Socket::bind()

@@ -16,6 +16,7 @@ use crate::install::venv::Venv;
 use crate::official::{ClientKind, OfficialHost, OfficialWorker, OfficialWorkerKind, OfficialWorkerOptions};
 use crate::real::{RealServer, RealServerBuilder, on_path};
 use crate::redis::{RedisKind, RedisServer, RedisServerBuilder};
+use crate::turn_server::{TurnServer, TurnServerBuilder};
 
 const REAL_VAR: &str = "AGENT_TEST_REAL";
 
@@ -105,6 +106,18 @@ pub async fn redis_server_with(settings: RedisServerBuilder) -> Option<RedisServ
         RedisKind::Valkey => INSTALLS,
     };
     if !runs(kind.program(), kind.find().is_some(), help) {
+        return None;
+    }
+    Some(needed(settings.start().await))
+}
+
+/// A TURN server with these settings for a test, or `None` if the test has to be skipped, as with
+/// [`real_server`]; but it is not installed.
+///
+/// # Panics
+/// As [`real_server`].
+pub async fn turn_server_with(settings: TurnServerBuilder) -> Option<TurnServer> {
+    if !runs("turnserver", TurnServer::find().is_some(), "Debian: apt-get install coturn") {
         return None;
     }
     Some(needed(settings.start().await))

@@ -15,8 +15,10 @@
 //! - [`OfficialClient`] and [`OfficialWorker`]: participants and workers of LiveKit's own SDKs: Python,
 //!   Node.js and, as a client, a browser
 //! - [`RedisServer`]: a Redis or Valkey on loopback that can be stopped, restarted and frozen
-//! - [`real_server`], [`redis_server`], [`official_host`], [`official_host_of`], [`official_worker`]: these
-//!   tools for a test, or `None` to skip it; [`python_with`] and [`program`]: the same for other tools
+//! - [`TurnServer`]: a relay (coturn) on loopback
+//! - [`real_server`], [`redis_server`], [`official_host`], [`official_host_of`], [`official_worker`],
+//!   [`turn_server_with`]: these tools for a test, or `None` to skip it; [`python_with`] and [`program`]: the
+//!   same for other tools
 //!
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
@@ -37,7 +39,7 @@
 //! ```
 //! | feature | on by default | |
 //! |---|---|---|
-//! | `tools` | yes | launchers of real servers, official clients and workers, Redis and Valkey |
+//! | `tools` | yes | launchers of real servers, official clients and workers, Redis, Valkey and coturn |
 //! | `proptest` | no | the module `strategies`: jobs, metadata, room events, faults and scripts of the worker machine for proptest |
 //! | `json` | yes | the mock server also speaks the JSON form of the protocols, as workers and API clients in some languages do |
 //! | `cli` | yes | the program `livekit-testkit` |
@@ -69,6 +71,8 @@ pub mod sim;
 mod sound;
 #[cfg(feature = "proptest")]
 pub mod strategies;
+#[cfg(feature = "tools")]
+mod turn_server;
 
 pub use agent_net::{
     ApiError, DataMessage, DispatchInfo, DispatchRequest, DispatchedJob, JobState, ParticipantChange,
@@ -80,7 +84,7 @@ pub use faulty_store::{FaultyStore, StoreFault, StoreOperation};
 #[cfg(feature = "tools")]
 pub use gate::{
     official_host, official_host_of, official_worker, program, python_with, real_server, real_server_with,
-    redis_server, redis_server_with,
+    redis_server, redis_server_with, turn_server_with,
 };
 pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,
@@ -102,3 +106,5 @@ pub use real::{
 #[cfg(feature = "tools")]
 pub use redis::{RedisKind, RedisServer, RedisServerBuilder, RedisServerError};
 pub use sound::{MeasuredSound, Tone};
+#[cfg(feature = "tools")]
+pub use turn_server::{TurnServer, TurnServerBuilder, TurnServerError};

@@ -59,6 +59,8 @@ pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
             (on_path("espeak-ng").is_some(), "espeak-ng"),
             // Without it, only the tests of video and recordings are skipped, each with a line.
             (on_path("ffmpeg").is_some() && on_path("ffprobe").is_some(), "ffmpeg"),
+            // Without it, only the tests of relays are skipped, each with a line.
+            (on_path("turnserver").is_some(), "coturn"),
         ];
         install(missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect());
     }

@@ -881,6 +881,13 @@ pub mod client_info {
         }
     }
 }
+/// What the server wants of a client of our kind.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientConfiguration {
+    /// media through TURN servers only
+    #[prost(enumeration = "ClientConfigSetting", tag = "5")]
+    pub force_relay: i32,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum TrackType {
@@ -1031,6 +1038,35 @@ impl ConnectionQuality {
             "GOOD" => Some(Self::Good),
             "EXCELLENT" => Some(Self::Excellent),
             "LOST" => Some(Self::Lost),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ClientConfigSetting {
+    Unset = 0,
+    Disabled = 1,
+    Enabled = 2,
+}
+impl ClientConfigSetting {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unset => "UNSET",
+            Self::Disabled => "DISABLED",
+            Self::Enabled => "ENABLED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "UNSET" => Some(Self::Unset),
+            "DISABLED" => Some(Self::Disabled),
+            "ENABLED" => Some(Self::Enabled),
             _ => None,
         }
     }
@@ -1859,6 +1895,8 @@ pub struct JoinResponse {
     pub subscriber_primary: bool,
     #[prost(string, tag = "7")]
     pub alternative_url: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "8")]
+    pub client_configuration: ::core::option::Option<ClientConfiguration>,
     #[prost(string, tag = "9")]
     pub server_region: ::prost::alloc::string::String,
     /// seconds, as ping_interval
@@ -1880,6 +1918,8 @@ pub struct JoinResponse {
 pub struct ReconnectResponse {
     #[prost(message, repeated, tag = "1")]
     pub ice_servers: ::prost::alloc::vec::Vec<IceServer>,
+    #[prost(message, optional, tag = "2")]
+    pub client_configuration: ::core::option::Option<ClientConfiguration>,
     #[prost(message, optional, tag = "3")]
     pub server_info: ::core::option::Option<ServerInfo>,
     /// the last reliable packet that the server has seen

@@ -102,6 +102,7 @@ table! {
 "livekit.ParticipantTracks": ParticipantTracks;
 "livekit.ServerInfo": ServerInfo;
 "livekit.ClientInfo": ClientInfo;
+"livekit.ClientConfiguration": ClientConfiguration;
 // livekit_room.proto
 "livekit.CreateRoomRequest": CreateRoomRequest;
 "livekit.ListRoomsRequest": ListRoomsRequest;

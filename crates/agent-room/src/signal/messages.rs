@@ -35,6 +35,8 @@ impl Signal {
             return self.lose(DisconnectReason::JoinFailed(failure), true, now);
         };
         self.server_trailer = mem::take(&mut join.sif_trailer);
+        let servers = mem::take(&mut join.ice_servers);
+        self.ice_servers(servers, join.client_configuration.as_ref());
         if let Phase::Recovering(_) = self.phase {
             return self.rejoined(join, local, now);
         }
@@ -242,7 +244,7 @@ impl Signal {
     /// The first answer to a resume.
     pub(super) fn before_resume(&mut self, message: Response, now: Time) {
         match message {
-            Response::Reconnect(response) => self.resumed(&response, now),
+            Response::Reconnect(response) => self.resumed(response, now),
             // Other messages may overtake the answer.
             other => self.message(other, now),
         }

@@ -45,6 +45,7 @@ use agent_proto::{Secret, Time, decode, encode, livekit as proto};
 use crate::data_tracks::DataTrackMessage;
 use crate::local_tracks::LocalTrackMessage;
 use crate::streams::Abilities;
+use crate::turn::IceServer;
 use crate::{
     CommandId, Config, DisconnectReason, JoinFailure, MAX_CHANGE_LEN, RoomError, RoomEvent, RoomInfo,
 };
@@ -68,6 +69,8 @@ const MAX_PING_SECONDS: i32 = 600;
 const MEDIA_GONE_GRACE: Duration = Duration::from_secs(2);
 /// Maximum length of a trickled candidate, in bytes.
 const MAX_CANDIDATE_LEN: usize = 4096;
+/// Maximum number of ICE servers that are looked at.
+const MAX_ICE_SERVERS: usize = 32;
 /// Maximum length of a server's text in an error.
 const MAX_DETAIL_LEN: usize = 300;
 
@@ -83,6 +86,8 @@ pub(crate) enum SignalOutput {
     /// Apply the server's answer to our last offer, with the track sid of each media section that carries
     /// one.
     Answer { sdp: String, tracks: BTreeMap<String, String> },
+    /// The TURN servers from now on, and whether nothing else is to be used.
+    IceServers { servers: Vec<IceServer>, force_relay: bool },
     /// Apply a candidate of the server, as in SDP.
     Candidate(String),
     /// The server wants to send more tracks than there are sections; offer again, even if both are 0.
@@ -471,6 +476,17 @@ impl Signal {
         self.descriptions.offer_id = self.descriptions.offer_id.wrapping_add(1);
         let id = self.descriptions.offer_id;
         proto::SessionDescription { r#type: "offer".to_owned(), sdp, id, ..Default::default() }
+    }
+
+    /// What the server says of relays. One that says nothing leaves them as they are.
+    fn ice_servers(&mut self, servers: Vec<proto::IceServer>, client: Option<&proto::ClientConfiguration>) {
+        let force_relay =
+            client.is_some_and(|client| client.force_relay() == proto::ClientConfigSetting::Enabled);
+        let force_relay = force_relay || self.config.force_relay;
+        if force_relay || !servers.is_empty() {
+            let servers = servers.into_iter().take(MAX_ICE_SERVERS).map(IceServer::from).collect();
+            self.outputs.push_back(SignalOutput::IceServers { servers, force_relay });
+        }
     }
 
     fn start_pings(&mut self, ping_interval: i32, ping_timeout: i32, now: Time) {

@@ -174,13 +174,14 @@ impl Signal {
     }
 
     /// The server knows our session.
-    pub(super) fn resumed(&mut self, response: &proto::ReconnectResponse, now: Time) {
+    pub(super) fn resumed(&mut self, response: proto::ReconnectResponse, now: Time) {
         if let Phase::Recovering(recovery) = &mut self.phase {
             recovery.step = Step::Restarting;
             recovery.until = now + RESUME_STEP_LIMIT;
             if let Some(schedule) = &mut self.ping_schedule {
                 schedule.restart(now);
             }
+            self.ice_servers(response.ice_servers, response.client_configuration.as_ref());
             self.outputs.push_back(SignalOutput::Resume { last_sequence: response.last_message_seq });
         }
     }

@@ -18,19 +18,23 @@ mod codecs;
 mod media;
 mod packets;
 mod paths;
+mod relay_paths;
+mod relayed;
 mod sending;
 
 use agent_proto::Time;
 
-use crate::connection::{Answered, MediaConnection, TransportEvent};
+use crate::connection::{Answered, MediaConnection, Path, TransportEvent};
 use crate::data::{Channel, WriteResult};
 use crate::local_tracks::{PlacedFrame, SectionKind};
+use crate::turn::IceServer;
 use crate::{CommandId, Protocol};
 pub(crate) use clock::RtcClock;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use bytes::Bytes;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
@@ -39,6 +43,7 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError};
 
 use media::Routes;
 use paths::{Announced, MAX_CANDIDATES, Paths};
+use relay_paths::{RelayPaths, SETTLED_AFTER};
 use sending::Sending;
 
 /// Interval of connectivity checks while there is no connection; the shortest that ICE permits.
@@ -95,6 +100,7 @@ pub(crate) struct Transport {
     tcp: Vec<TcpPath>,
     /// A failed TCP connection is not retried before this time.
     tcp_from: Time,
+    relay: RelayPaths,
     last_packet_at: Time,
     /// Transport and source of the last packet.
     last_protocol: Protocol,
@@ -178,6 +184,7 @@ impl MediaConnection for Transport {
             restart: Restart::No,
             tcp: Vec::new(),
             tcp_from: now,
+            relay: RelayPaths::default(),
             last_packet_at: now,
             last_protocol: Protocol::Udp,
             last_source: None,
@@ -193,14 +200,14 @@ impl MediaConnection for Transport {
     }
 
     fn poll(&mut self) -> Option<TransportEvent> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| self.relay.servers.poll().map(TransportEvent::Relay))
     }
 
     fn poll_timeout(&self) -> Option<Time> {
         if self.gone {
             return None;
         }
-        let own = [self.tcp_at(), self.silent_at()].into_iter().flatten().min();
+        let own = [self.tcp_at(), self.silent_at(), self.relays_at()].into_iter().flatten().min();
         Some(own.map_or(self.deadline, |own| own.min(self.deadline)))
     }
 
@@ -214,6 +221,7 @@ impl MediaConnection for Transport {
                 self.events.push_back(TransportEvent::WantsTcp { remote: path.candidate.addr() });
             }
         }
+        self.relays_timeout(now);
         if self.silent_at().is_some_and(|at| at <= now) {
             self.fall_silent("nothing came from the server for too long");
         }
@@ -262,6 +270,7 @@ impl MediaConnection for Transport {
             self.restart = Restart::Wanted;
             return None;
         }
+        self.relays_restart();
         let mut changes = self.rtc.sdp_api();
         changes.ice_restart(true);
         // A restart is a change, so there is an offer.
@@ -292,6 +301,25 @@ impl MediaConnection for Transport {
         } else if was_connected && self.last_protocol == Protocol::Tcp {
             self.fall_silent("the TCP connection for media and data was closed");
         }
+    }
+
+    fn ice_servers(&mut self, servers: Vec<IceServer>, forced: bool, seed: u64, now: Time) {
+        self.set_relays(servers, forced, seed, now);
+    }
+
+    fn relay_opened(&mut self, relay: u32, local: SocketAddr, now: Time) {
+        let (ipv4, ipv6) = self.paths.udp_families();
+        self.relay.servers.opened(relay, local, ipv6 && !ipv4, now);
+    }
+
+    fn relay_received(&mut self, relay: u32, contents: &Bytes, now: Time) -> bool {
+        self.relay_contents(relay, contents, now)
+    }
+
+    fn relay_closed(&mut self, relay: u32, error: &str, now: Time) {
+        self.relay.servers.closed(relay, error);
+        self.check_relay();
+        self.run(now);
     }
 
     fn channels(&mut self) -> Vec<(String, u16)> {
@@ -326,6 +354,7 @@ impl MediaConnection for Transport {
         if self.ufrag != read.ufrag {
             read.ufrag.clone_into(&mut self.ufrag);
             self.unrouted.clear();
+            self.relay.unreachable.clear();
             self.paths.begin();
         }
         let mut refused = 0;
@@ -374,6 +403,7 @@ impl MediaConnection for Transport {
         let Some(at) = self.unrouted.iter().position(|candidate| candidate.addr() == remote) else { return };
         let candidate = self.unrouted.swap_remove(at);
         let Some((local, new)) = self.paths.routed(remote, local) else {
+            self.reach_by_relay(candidate, now);
             for distant in self.paths.ask_distant() {
                 self.events.push_back(TransportEvent::WantsRoute { remote: *distant });
             }
@@ -390,15 +420,11 @@ impl MediaConnection for Transport {
     }
 
     fn explain(&self) -> String {
-        if self.answered { self.paths.explain() } else { "the server did not answer our offer".to_owned() }
+        if self.answered { self.explain_paths() } else { "the server did not answer our offer".to_owned() }
     }
 
-    fn path(&self) -> Option<(Protocol, SocketAddr, String)> {
-        let why = match self.last_protocol {
-            Protocol::Udp => String::new(),
-            Protocol::Tcp => self.paths.explain_tcp(),
-        };
-        Some((self.last_protocol, self.last_source?, why))
+    fn path(&self) -> Option<Path> {
+        self.current_path()
     }
 
     fn sections(&mut self, audio: u32, video: u32, now: Time) -> Option<String> {
@@ -463,6 +489,7 @@ impl MediaConnection for Transport {
             // If it cannot be closed it is gone anyway.
             let _ = self.rtc.close();
             self.run(now);
+            self.relay.servers.close();
             self.gone = true;
         }
     }
@@ -470,7 +497,7 @@ impl MediaConnection for Transport {
     /// Drains str0m, and advances its clock until nothing is left to do at this time.
     fn run(&mut self, now: Time) {
         for _ in 0..MAX_ROUNDS {
-            match self.drain() {
+            match self.drain(now) {
                 Some(deadline) => self.deadline = deadline,
                 None => return,
             }
@@ -484,6 +511,7 @@ impl MediaConnection for Transport {
             }
         }
         self.deadline = self.deadline.max(now + SHORTEST_WAIT);
+        self.open_relays(now);
         let paced = self.looking_since.is_some_and(|since| now < since + ICE_PACED);
         if paced && !self.ice_connected {
             self.deadline = self.deadline.min(now + ICE_PACE);
@@ -580,7 +608,13 @@ impl Transport {
             WireProtocol::SslTcp | WireProtocol::Tls => return true,
         }
         let remote = candidate.addr();
-        match self.paths.announce(Protocol::Udp, remote) {
+        let announced = self.paths.announce(Protocol::Udp, remote);
+        self.open_relays(now);
+        match announced {
+            Announced::New if self.relay.servers.are_forced() => {
+                self.reach_by_relay(candidate, now);
+                true
+            }
             Announced::New => {
                 self.unrouted.push(candidate);
                 self.events.push_back(TransportEvent::WantsRoute { remote });
@@ -601,7 +635,7 @@ impl Transport {
             return false;
         }
         let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == candidate.addr()) else {
-            if self.tcp.len() < MAX_TCP {
+            if self.tcp.len() < MAX_TCP && !self.relay.servers.are_forced() {
                 self.tcp.push(TcpPath { candidate, state: TcpState::Untried });
             }
             return true;
@@ -629,14 +663,14 @@ impl Transport {
     }
 
     /// When str0m has to be called; `None`: the connection is gone.
-    fn drain(&mut self) -> Option<Time> {
+    fn drain(&mut self, now: Time) -> Option<Time> {
         match self.shows_credentials {
-            true => quietly(|| self.drain_all()),
-            false => self.drain_all(),
+            true => quietly(|| self.drain_all(now)),
+            false => self.drain_all(now),
         }
     }
 
-    fn drain_all(&mut self) -> Option<Time> {
+    fn drain_all(&mut self, now: Time) -> Option<Time> {
         loop {
             match self.rtc.poll_output() {
                 Ok(Output::Timeout(deadline)) => return (!self.gone).then(|| self.clock.time(deadline)),
@@ -646,6 +680,10 @@ impl Transport {
                         WireProtocol::Tcp => Protocol::Tcp,
                         WireProtocol::SslTcp | WireProtocol::Tls => continue,
                     };
+                    if self.send_by_relay(protocol, packet.source, packet.destination, &packet.contents, now)
+                    {
+                        continue;
+                    }
                     // str0m pairs each of our addresses with each of the server's, but the system may send
                     // from another one.
                     if protocol == Protocol::Udp && !self.paths.fits(packet.source, packet.destination) {
@@ -691,6 +729,9 @@ impl Transport {
                 let connected = state.is_connected();
                 if self.ice_connected && state == IceConnectionState::Disconnected {
                     self.fall_silent("the server does not answer any more");
+                }
+                if connected {
+                    self.relay.settle_at = Some(self.last_packet_at + SETTLED_AFTER);
                 }
                 self.ice_connected = connected;
                 self.was_connected |= connected;

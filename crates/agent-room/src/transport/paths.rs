@@ -149,8 +149,21 @@ impl Paths {
     pub(super) fn fits(&self, source: SocketAddr, destination: SocketAddr) -> bool {
         match self.udp.get(&destination) {
             Some(Way::From(local)) => *local == source,
-            _ => true,
+            // A relay may know the way.
+            Some(Way::Asked | Way::None) => false,
+            None => self.locals.contains(&source),
         }
+    }
+
+    /// The address families of the server's UDP addresses: IPv4, IPv6.
+    pub(super) fn udp_families(&self) -> (bool, bool) {
+        let any = |is: fn(&SocketAddr) -> bool| self.udp.keys().any(is);
+        (any(SocketAddr::is_ipv4), any(SocketAddr::is_ipv6))
+    }
+
+    /// Whether the server has announced any address.
+    pub(super) fn has_any(&self) -> bool {
+        !self.udp.is_empty() || !self.tcp.is_empty()
     }
 
     /// Why there is no connection, and what to do about it.

@@ -16,6 +16,7 @@ mod one_event;
 mod paths;
 mod peer_packets;
 mod recovery;
+mod relays;
 mod session;
 mod streams;
 mod support;

@@ -70,6 +70,15 @@ pub(crate) struct Pair {
     pub(crate) bind_asked: bool,
     /// Addresses to which a TCP connection is requested.
     pub(crate) tcp_asked: Vec<SocketAddr>,
+    /// The TURN servers to which a connection is requested, with its number and when.
+    pub(crate) relays_asked: Vec<(u32, String, Time)>,
+    pub(crate) relay_messages: Vec<(u32, Vec<u8>)>,
+    pub(crate) relays_closed: Vec<u32>,
+    /// Those that are of no use, and why.
+    pub(crate) relays_failed: Vec<(String, String)>,
+    /// The URLs of TURN servers in the server's answer to the join.
+    pub(crate) turn_urls: Vec<String>,
+    pub(crate) server_forces_relay: bool,
     /// Whether packets over TCP get through; those over UDP then do not.
     pub(crate) tcp: bool,
     /// Whether the packet with this number is lost.
@@ -154,6 +163,12 @@ impl Pair {
             signal_closed: false,
             bind_asked: false,
             tcp_asked: Vec::new(),
+            relays_asked: Vec::new(),
+            relay_messages: Vec::new(),
+            relays_closed: Vec::new(),
+            relays_failed: Vec::new(),
+            turn_urls: Vec::new(),
+            server_forces_relay: false,
             tcp: false,
             lose: |_| false,
             lose_ours: false,
@@ -217,6 +232,14 @@ impl Pair {
             }),
             ping_interval: 5,
             ping_timeout: 15,
+            ice_servers: vec![proto::IceServer {
+                urls: self.turn_urls.clone(),
+                username: "sesame".to_owned(),
+                credential: "sesame".to_owned(),
+            }],
+            client_configuration: Some(proto::ClientConfiguration {
+                force_relay: i32::from(self.server_forces_relay) * 2,
+            }),
             ..Default::default()
         }));
         let offer = join_request(&url).publisher_offer.expect("an offer in the join");
@@ -421,6 +444,12 @@ impl Pair {
                 }
                 Output::BindUdp => self.bind_asked = true,
                 Output::ConnectTcp { remote } => self.tcp_asked.push(remote),
+                Output::OpenRelay { relay, host, port, .. } => {
+                    self.relays_asked.push((relay, format!("{host}:{port}"), self.now));
+                }
+                Output::SendRelay { relay, contents } => self.relay_messages.push((relay, contents)),
+                Output::CloseRelay { relay } => self.relays_closed.push(relay),
+                Output::RelayFailed { server, reason } => self.relays_failed.push((server, reason)),
                 Output::FindRoute { remote } => {
                     self.routes_asked.push(remote);
                     let local = (self.routes)(remote);

@@ -16,6 +16,7 @@
 //! - [`e2ee`]: end-to-end encryption, keys and what cannot be read
 //! - `pcm`, with the feature `media`: hearing and speaking
 //! - `recording`, with the feature `recording`: files of what participants say and show
+//! - [`networks`]: networks that block UDP: paths, relays, and what to open
 //! - [`server_api`]: removing, muting and changing participants, dispatching agents, ending the room
 //! - [`long_running`]: participants, progress, health checks, and the end of a job
 //! - [`patterns`]: pipelines, state machines, pools, batches; [`layers`](crate::layers): middleware for
@@ -45,6 +46,7 @@ pub mod handlers;
 pub mod lifecycle;
 pub mod long_running;
 pub mod metadata;
+pub mod networks;
 pub mod patterns;
 #[cfg(feature = "media")]
 pub mod pcm;

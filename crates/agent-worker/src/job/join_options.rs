@@ -19,6 +19,7 @@ use agent_rtc::{AutoSubscribe, E2eeOptions};
 pub struct JoinOptions {
     pub(crate) auto_subscribe: Option<AutoSubscribe>,
     pub(crate) e2ee: Option<E2eeOptions>,
+    pub(crate) force_relay: Option<bool>,
 }
 
 impl JoinOptions {
@@ -55,6 +56,13 @@ impl JoinOptions {
     /// ```
     pub fn e2ee(mut self, options: E2eeOptions) -> Self {
         self.e2ee = Some(options);
+        self
+    }
+
+    /// Whether media and data go through TURN servers only, instead of the worker's
+    /// [`force_relay`](crate::WorkerBuilder::force_relay).
+    pub fn force_relay(mut self, force: bool) -> Self {
+        self.force_relay = Some(force);
         self
     }
 }

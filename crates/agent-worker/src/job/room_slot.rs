@@ -66,6 +66,7 @@ impl RoomSlot {
                 request.session = Some(self.session.clone());
                 request.auto_subscribe = options.auto_subscribe.unwrap_or(request.auto_subscribe);
                 request.e2ee = options.e2ee.or(request.e2ee);
+                request.force_relay = options.force_relay.unwrap_or(request.force_relay);
                 let joined = self.parts.connector.connect(request).await;
                 self.parts.meter.joined(begun.elapsed(), joined.is_ok());
                 if joined.as_ref().is_err_and(JoinError::is_out_of_descriptors) {

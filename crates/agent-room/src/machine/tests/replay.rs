@@ -59,10 +59,10 @@ proptest! {
 }
 
 const EVERYTHING: &str = "
-    UdpBound UdpNotBound RouteFound TcpConnected TcpClosed SignalOpened SignalRefused SignalFailed SignalReceived
+    UdpBound UdpNotBound RouteFound TcpConnected TcpClosed RelayOpened RelayReceived RelayClosed SignalOpened SignalRefused SignalFailed SignalReceived
     SignalClosed PacketReceived JoinRetried Commanded Called SendFrame
 
-    ConnectSignal SendSignal CloseSignal BindUdp FindRoute MediaPath ConnectTcp SendPacket UnknownMethod Opened Content Ended Requested
+    ConnectSignal SendSignal CloseSignal BindUdp FindRoute MediaPath ConnectTcp OpenRelay SendRelay CloseRelay RelayFailed SendPacket UnknownMethod Opened Content Ended Requested
     Frame LocalTrack
     JoinFailed CommandDone CallDone Closed
 

@@ -293,6 +293,7 @@ enum PendingStep {
     Media(MediaMessage),
     Route(std::net::SocketAddr),
     Tcp(std::net::SocketAddr),
+    Relay(u32),
     /// The server publishes the track with this client id, and answers the offer.
     Track(String),
     Retry,
@@ -415,6 +416,13 @@ impl World {
             PendingStep::Tcp(remote) => {
                 self.input(Input::TcpConnected { local: ([127, 0, 0, 1], 1000).into(), remote });
             }
+            PendingStep::Relay(relay) if fails => {
+                self.input(Input::RelayClosed { relay, error: "no".to_owned() });
+            }
+            PendingStep::Relay(relay) => {
+                self.input(Input::RelayOpened { relay, local: ([127, 0, 0, 1], 1000).into() });
+                self.input(Input::RelayReceived { relay, contents: "anything".into() });
+            }
             PendingStep::Track(cid) if fails => {
                 let request = Some(proto::request_response::Request::AddTrack(proto::AddTrackRequest {
                     cid,
@@ -498,6 +506,7 @@ impl World {
                     self.pending = VecDeque::from([PendingStep::Bind]);
                 }
                 Output::FindRoute { remote } => self.pending.push_back(PendingStep::Route(remote)),
+                Output::OpenRelay { relay, .. } => self.pending.push_back(PendingStep::Relay(relay)),
                 Output::ConnectTcp { remote } => self.pending.push_back(PendingStep::Tcp(remote)),
                 Output::JoinFailed { .. } => self.pending = VecDeque::from([PendingStep::Retry]),
                 Output::CommandDone { id, .. } | Output::CallDone { id, .. } => {
@@ -511,6 +520,9 @@ impl World {
                     }
                 }
                 Output::MediaPath { .. }
+                | Output::SendRelay { .. }
+                | Output::CloseRelay { .. }
+                | Output::RelayFailed { .. }
                 | Output::SendPacket { .. }
                 | Output::UnknownMethod(_)
                 | Output::Event(_)

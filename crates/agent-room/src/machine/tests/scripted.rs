@@ -9,10 +9,11 @@ use bytes::Bytes;
 
 use agent_proto::Time;
 
-use crate::connection::{Answered, MediaConnection, TransportEvent};
+use crate::connection::{Answered, MediaConnection, Path, TransportEvent};
 use crate::data::{Channel, WriteResult};
 use crate::local_tracks::{PlacedFrame, SectionKind};
-use crate::{CommandId, EncodedFrame, Protocol};
+use crate::turn::{IceServer, RelayEvent};
+use crate::{CommandId, EncodedFrame, Protocol, RelayTransport};
 
 /// How often it sends something by itself.
 const KEEPALIVE: Duration = Duration::from_secs(7);
@@ -26,6 +27,7 @@ pub(super) enum MediaMessage {
     WantsRoute,
     Candidate,
     WantsTcp,
+    WantsRelay,
     Silent,
     Reliable,
     Lossy,
@@ -41,12 +43,13 @@ pub(super) enum MediaMessage {
 }
 
 impl MediaMessage {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Ready,
         Self::Restarted,
         Self::WantsRoute,
         Self::Candidate,
         Self::WantsTcp,
+        Self::WantsRelay,
         Self::Silent,
         Self::Reliable,
         Self::Lossy,
@@ -151,6 +154,12 @@ impl MediaConnection for Scripted {
             Some(MediaMessage::WantsRoute) => TransportEvent::WantsRoute { remote: address(n) },
             Some(MediaMessage::Candidate) => TransportEvent::Candidate { text: format!("candidate:{n}") },
             Some(MediaMessage::WantsTcp) => TransportEvent::WantsTcp { remote: address(n) },
+            Some(MediaMessage::WantsRelay) => TransportEvent::Relay(RelayEvent::Open {
+                relay: n.into(),
+                host: "relay.test".to_owned(),
+                port: 3478,
+                transport: RelayTransport::Udp,
+            }),
             Some(MediaMessage::Silent) => TransportEvent::Silent { detail: detail() },
             Some(MediaMessage::Reliable) => {
                 TransportEvent::Data { channel: Channel::Reliable, bytes: Bytes::copy_from_slice(rest) }
@@ -198,6 +207,26 @@ impl MediaConnection for Scripted {
         self.events.push_back(TransportEvent::WantsTcp { remote });
     }
 
+    fn ice_servers(&mut self, servers: Vec<IceServer>, forced: bool, _: u64, _: Time) {
+        self.send(format!("{} servers, {forced}", servers.len()).as_bytes());
+    }
+
+    fn relay_opened(&mut self, relay: u32, local: SocketAddr, _: Time) {
+        let contents = format!("from {local}").into_bytes();
+        self.events.push_back(TransportEvent::Relay(RelayEvent::Send { relay, contents }));
+    }
+
+    fn relay_received(&mut self, relay: u32, _: &Bytes, _: Time) -> bool {
+        self.events.push_back(TransportEvent::Relay(RelayEvent::Close { relay }));
+        relay > 0
+    }
+
+    fn relay_closed(&mut self, relay: u32, error: &str, _: Time) {
+        let server = format!("relay {relay}");
+        let reason = error.to_owned();
+        self.events.push_back(TransportEvent::Relay(RelayEvent::Failed { server, reason }));
+    }
+
     fn channels(&mut self) -> Vec<(String, u16)> {
         vec![("_reliable".to_owned(), 0), ("_lossy".to_owned(), 2)]
     }
@@ -236,8 +265,9 @@ impl MediaConnection for Scripted {
         format!("no way from port {}", self.port)
     }
 
-    fn path(&self) -> Option<(Protocol, SocketAddr, String)> {
-        self.path.map(|(protocol, remote)| (protocol, remote, "as scripted".to_owned()))
+    fn path(&self) -> Option<Path> {
+        let (protocol, remote) = self.path?;
+        Some(Path { protocol, remote, relay: None, why: "as scripted".to_owned() })
     }
 
     fn sections(&mut self, audio: u32, video: u32, _: Time) -> Option<String> {

@@ -48,6 +48,21 @@ impl WorkerBuilder {
         self
     }
 
+    /// Whether media and data of all rooms go through TURN servers only, as the server names them. Unless
+    /// set, they are tried after a second without a direct path ([guide](crate::guide::networks)).
+    ///
+    /// ```
+    /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
+    /// use agent_worker::Worker;
+    ///
+    /// // On a network from which nothing but a TURN server on port 443 can be reached.
+    /// let builder = Worker::builder(agent).force_relay(true);
+    /// ```
+    pub fn force_relay(mut self, force: bool) -> Self {
+        self.settings.rooms.force_relay = force;
+        self
+    }
+
     /// Whether a job fails when its assignment names another server (host or port) than the worker's
     /// [`url`](Self::url), before its token is sent there. Unless set, it is joined, and the difference is
     /// logged: LiveKit Cloud may assign rooms of another region. A worker that is connected with encryption

@@ -369,6 +369,7 @@ impl Driver {
         let mut request = JoinRequest::new(assigned.url.to_string(), token.clone());
         request.auto_subscribe = auto_subscribe;
         request.e2ee.clone_from(&rooms.e2ee);
+        request.force_relay = rooms.force_relay;
         request.timeout = join_timeout;
         request.reconnect_timeout = reconnect_timeout;
         request.reconnect_when = Some(self.registered.subscribe());

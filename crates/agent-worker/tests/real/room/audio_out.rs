@@ -53,7 +53,12 @@ pub(crate) async fn event(
 }
 
 /// The frames of a tone that this client publishes.
-async fn tone(room: &Room, events: &mut RoomEvents, ada: &OfficialClient, hertz: u32) -> EncodedAudioStream {
+pub(crate) async fn tone(
+    room: &Room,
+    events: &mut RoomEvents,
+    ada: &OfficialClient,
+    hertz: u32,
+) -> EncodedAudioStream {
     let sid = ada.publish_audio("microphone", Some(hertz)).await.expect("a track");
     event(
         events,
@@ -65,7 +70,7 @@ async fn tone(room: &Room, events: &mut RoomEvents, ada: &OfficialClient, hertz:
 }
 
 /// Passes frames on, as those of somebody who speaks, until one cannot be sent.
-fn pass_on(
+pub(crate) fn pass_on(
     mut frames: EncodedAudioStream,
     track: impl Into<Arc<EncodedAudioTrack>>,
 ) -> JoinHandle<RoomError> {

@@ -5,6 +5,7 @@ pub(crate) mod audio_out;
 mod media_paths;
 mod reconnect;
 mod regions;
+mod relays;
 mod rules;
 mod session;
 mod udp_proxy;

@@ -144,6 +144,7 @@ impl Model {
             }
             SignalOutput::Closed { reason } => self.closed(reason),
             SignalOutput::Answer { .. }
+            | SignalOutput::IceServers { .. }
             | SignalOutput::Candidate(_)
             | SignalOutput::Sections { .. }
             | SignalOutput::RestartMedia

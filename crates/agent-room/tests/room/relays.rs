@@ -1,0 +1,142 @@
+//! When a room asks for relays (TURN), and what it reports of those that are of no use. How one is spoken
+//! with is tested inside of the crate, and with real ones.
+
+use std::time::Duration;
+
+use agent_proto::Time;
+use agent_room::{DisconnectReason, Input};
+
+use crate::support::Pair;
+
+const UDP: &str = "turn:relay.test:3478?transport=udp";
+const TLS: &str = "turns:relay.test:443?transport=tcp";
+
+fn named(urls: &[&str]) -> Pair {
+    let mut pair = Pair::new(|_| {});
+    pair.turn_urls = urls.iter().map(|url| (*url).to_owned()).collect();
+    pair
+}
+
+/// Why the join failed, after its timeout.
+fn failure(pair: &mut Pair) -> String {
+    pair.join();
+    pair.run_until("the end", |pair| pair.closed.is_some());
+    let Some(DisconnectReason::JoinFailed(failure)) = &pair.closed else { panic!("{:?}", pair.closed) };
+    failure.to_string()
+}
+
+fn asked(pair: &Pair) -> Vec<&str> {
+    pair.relays_asked.iter().map(|(_, server, _)| server.as_str()).collect()
+}
+
+#[test]
+fn a_room_with_a_direct_path_asks_for_none() {
+    let mut pair = named(&[UDP, "nonsense", "stun:stun.test:3478"]);
+    pair.connect();
+    pair.run_for(Duration::from_secs(20));
+    assert!(pair.relays_asked.is_empty() && pair.relays_failed.is_empty());
+}
+
+#[test]
+fn one_without_asks_after_a_second_and_names_all_that_was_tried() {
+    let mut pair =
+        named(&[UDP, TLS, "stun:stun.test:3478", "turn:relay.test:port", "turn:a:sesame@relay.test"]);
+    pair.lose = |_| true;
+    let text = failure(&mut pair);
+    assert_eq!(asked(&pair), ["relay.test:3478", "relay.test:443"]);
+    let after = pair.relays_asked[0].2 - Time::ZERO;
+    assert!(after >= Duration::from_secs(1) && after < Duration::from_millis(1_100), "{after:?}");
+    for part in [
+        "no packet came back from 127.0.0.1:2000 (UDP)",
+        "TURN: turn:relay.test:3478?transport=udp: no connection yet; turns:relay.test:443?transport=tcp: no connection yet",
+        "a TURN server with an unusable URL: the port `port`: expected 1 to 65535",
+        "a user name in the URL: it belongs into `username` and `credential`",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(!text.contains("sesame"), "{text}");
+}
+
+#[test]
+fn without_servers_the_error_says_what_would_help() {
+    let mut pair = named(&[]);
+    pair.lose = |_| true;
+    let text = failure(&mut pair);
+    assert!(
+        text.contains(
+            "the server names no TURN server (`rtc.turn_servers`), which helps where UDP is blocked"
+        ),
+        "{text}"
+    );
+}
+
+/// Each of them is a line of the log, and the next one is tried.
+#[test]
+fn a_server_that_cannot_be_reached_is_reported_and_the_others_are_tried() {
+    let urls: Vec<String> = (1..=6).map(|n| format!("turn:relay{n}.test")).collect();
+    let mut pair = named(&urls.iter().map(String::as_str).collect::<Vec<_>>());
+    pair.lose = |_| true;
+    pair.join();
+    pair.run_until("relays", |pair| !pair.relays_asked.is_empty());
+    assert_eq!(
+        asked(&pair),
+        ["relay1.test:3478", "relay2.test:3478", "relay3.test:3478", "relay4.test:3478"]
+    );
+    let relay = pair.relays_asked[1].0;
+    pair.input(Input::RelayClosed { relay, error: "its name was not found".to_owned() });
+    assert_eq!(pair.relays_closed, [relay]);
+    let failed = ("turn:relay2.test:3478?transport=udp".to_owned(), "its name was not found".to_owned());
+    assert_eq!(pair.relays_failed, [failed]);
+    assert_eq!(asked(&pair)[4..], ["relay5.test:3478"]);
+}
+
+/// By the configuration or by the server: no packet is sent in any other way, and none is waited for.
+#[test]
+fn forced_relays_are_asked_for_at_once_and_nothing_else_is() {
+    for by_the_server in [false, true] {
+        let mut pair = Pair::new(|config| config.force_relay = !by_the_server);
+        pair.turn_urls = vec![UDP.to_owned()];
+        pair.server_forces_relay = by_the_server;
+        pair.join();
+        pair.run_until("a relay", |pair| !pair.relays_asked.is_empty());
+        assert!(pair.now < Time::ZERO + Duration::from_millis(50), "{}", pair.now);
+        pair.listen_on_tcp();
+        pair.run_until("the end", |pair| pair.closed.is_some());
+        assert!(pair.sent.is_empty() && pair.tcp_asked.is_empty() && pair.routes_asked.is_empty());
+        let text = format!("{:?}", pair.closed);
+        assert!(
+            text.contains("no path through a relay, as `force_relay` demands it: turn:relay.test:3478"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn forced_relays_without_a_server_are_an_error_that_says_so() {
+    let mut pair = Pair::new(|config| config.force_relay = true);
+    let text = failure(&mut pair);
+    assert!(
+        text.contains("the LiveKit server named no TURN server: name one in its configuration"),
+        "{text}"
+    );
+}
+
+/// What is connected says nothing of TURN: it is garbage until the end of time, and the room stays as it is.
+#[test]
+fn a_relay_that_answers_nonsense_is_given_up() {
+    let mut pair = named(&[TLS]);
+    pair.lose = |_| true;
+    pair.join();
+    pair.run_until("a relay", |pair| !pair.relays_asked.is_empty());
+    let relay = pair.relays_asked[0].0;
+    pair.input(Input::RelayOpened { relay, local: "10.0.0.1:4000".parse().unwrap() });
+    assert_eq!(pair.relay_messages.len(), 1, "a request for an allocation");
+    assert!(
+        !pair.relay_messages[0].1.windows(6).any(|bytes| bytes == b"sesame"),
+        "nothing is told before it is asked"
+    );
+    pair.input(Input::RelayReceived { relay, contents: "HTTP/1.1 400 Bad Request\r\n\r\n".into() });
+    assert_eq!(pair.room.violations(), 1);
+    assert_eq!(pair.relays_closed, [relay]);
+    assert!(pair.relays_failed[0].1.contains("it sends what is no TURN"), "{:?}", pair.relays_failed);
+}

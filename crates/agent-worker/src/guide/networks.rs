@@ -1,0 +1,74 @@
+//! Networks that block UDP: which paths a room tries, relays (TURN), and what to open in a firewall.
+//!
+//! A worker needs one outgoing connection to the server's URL (TCP, with TLS usually to port 443; a
+//! [proxy](crate::net::NetOptions) may be between). The media and data of a room take a path of their own,
+//! which the room finds by itself when it is joined, and again when it breaks:
+//!
+//! | path | when it is tried | what must be open from here |
+//! |---|---|---|
+//! | UDP, directly | at once, to each address that the server announces, over IPv4 and IPv6 | UDP to the server's `rtc.udp_port`, or to `rtc.port_range_start` to `rtc.port_range_end` |
+//! | TCP, directly | after 1 s without UDP | TCP to `rtc.tcp_port` (7881) |
+//! | TURN over UDP, TCP or TLS | after 1 s without UDP; at once if forced | the port of the TURN server: with TLS usually 443 |
+//!
+//! Direct paths are preferred to relays, and UDP is preferred to TCP: a lost packet delays what follows it
+//! only there. The log has a line at WARN when a room has to use TCP or a relay, with the reason; direct UDP
+//! is a line at DEBUG. A TURN server that does not work is a line at WARN, too, and costs nothing else: the
+//! other paths are tried beside it. What is not needed is given back 3 s after the connection.
+//!
+//! # Naming TURN servers
+//! The LiveKit server names them to all participants, with the credentials; there is nothing to set up in
+//! the worker. Its configuration has a list for servers of your own, such as coturn, and a server inside:
+//! ```yaml
+//! rtc:
+//!   turn_servers:
+//!     - host: relay.example.com
+//!       port: 443
+//!       protocol: tls        # or tcp, or udp
+//!       secret: ""           # coturn's static-auth-secret; or `username` and `credential`
+//! turn:                      # or its own
+//!   enabled: true
+//!   udp_port: 3478
+//!   domain: relay.example.com
+//!   tls_port: 5349           # clients are told port 443: a load balancer has to be there
+//! ```
+//! - The relay must reach the server's UDP ports. livekit-server's own TURN refuses to relay to private and
+//!   loopback addresses, unless `turn.allow_restricted_peer_cidrs` lists them; coturn needs
+//!   `allow-loopback-peers` for the latter.
+//! - With TLS the certificate of the relay is checked as that of the server is: by the authorities of the
+//!   platform, or those of [`ca_file`](crate::net::NetOptions::ca_file) or `SSL_CERT_FILE`. TURN over TCP
+//!   and TLS goes through the proxy of [`NetOptions`](crate::net::NetOptions), if there is one for such
+//!   addresses.
+//! - At most 8 servers are used, 4 at a time. `stun:` URLs are not needed, as the server sees where packets
+//!   come from. TURN over DTLS (`turns:` with `transport=udp`) is not supported.
+//!
+//! # Relays only
+//! Where everything but a relay is blocked, the first second of each join can be saved, and direct attempts,
+//! which a firewall may report, avoided:
+//! ```
+//! # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
+//! use agent_worker::Worker;
+//!
+//! let builder = Worker::builder(agent).force_relay(true);
+//! ```
+//! For one job it is [`JoinOptions::force_relay`](crate::room::JoinOptions::force_relay), and for rooms
+//! without a worker a field of [`JoinRequest`](crate::room::JoinRequest). The server may demand the same of
+//! its clients; it then counts as set.
+//!
+//! # No path at all
+//! The error of the join, and so the job's, names what was tried, and what became of it:
+//! ```text
+//! no packet came back from 203.0.113.9:50000 (UDP), 203.0.113.9:7881 (TCP): check that the server's RTC ports are open
+//! from here …. TURN: turn:relay.example.com:3478?transport=udp: it does not answer as a TURN server …;
+//! turns:relay.example.com:443?transport=tcp: no TLS connection: …
+//! ```
+//! | it says of a TURN server | then |
+//! |---|---|
+//! | `it does not answer as a TURN server` | the port is blocked, or nothing listens there |
+//! | `nothing answers there`, `its name was not found` | check host and port in the server's configuration, and DNS |
+//! | `no TLS connection` | the certificate is for another host, or of an unknown authority |
+//! | `it refuses the user name and credential` | `secret`, or `username` and `credential`, differ from the relay's |
+//! | `it does not relay to …` | the relay's rules forbid the server's address |
+//! | `no packet came back over it` | the relay does not reach the server's UDP ports |
+//! | `a TURN server with an unusable URL` | the entry in the server's configuration is wrong; the text says where |
+//!
+//! Credentials of TURN servers are in no log and no error.
