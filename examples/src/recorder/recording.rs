@@ -94,7 +94,8 @@ impl Recording {
                 _ = self.ctx.cancelled() => break,
                 frame = next(&mut self.audio) => match frame {
                     Some(frame) => {
-                        let packet = RecordedAudio::new(frame.payload, frame.timestamp, frame.source);
+                        let mut packet = RecordedAudio::new(frame.payload, frame.timestamp, frame.source);
+                        packet.captured = frame.captured;
                         self.input(RecorderInput::Audio(packet), commands).await?;
                     }
                     None => {
@@ -232,7 +233,7 @@ async fn next_picture(video: &mut Option<EncodedVideoStream>) -> Option<EncodedV
 
 fn recorded(frame: EncodedVideoFrame) -> RecordedVideo {
     let mut recorded = RecordedVideo::new(frame.codec, frame.payload, frame.timestamp, frame.key_frame);
-    recorded.source = frame.source;
+    (recorded.source, recorded.captured) = (frame.source, frame.captured);
     recorded.size = frame
         .width
         .zip(frame.height)

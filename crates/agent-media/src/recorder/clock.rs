@@ -1,8 +1,9 @@
 //! When frames were captured, on the clock of the recording.
 //!
 //! Timestamps of audio and video begin anywhere, so they are compared with the times at which frames came:
-//! those that were fastest say what the difference is. Both come the same way, so what that takes is the same
-//! for both.
+//! those that were fastest say what the difference is. Both come the same way, so what that takes is about
+//! the same for both; but pictures take longer to encode. Once the publisher has reported when frames of both
+//! were captured, video is placed by that beside the audio.
 
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ const WINDOW: Duration = Duration::from_secs(5);
 
 /// How far the difference may be off before it is corrected: clocks differ, and so do ways after a change.
 const TOLERANCE: i64 = 20_000_000;
+/// The same for what the publisher reports, which is exact.
+const REPORTED_TOLERANCE: i64 = 5_000_000;
+/// How far what the publisher reports may be from what came: more is another clock, and no delay.
+const MAX_CORRECTION: i64 = 500_000_000;
 
 /// The clock of a stream of frames.
 #[derive(Clone, Debug)]
@@ -23,11 +28,37 @@ pub(super) struct SourceClock {
     window_end: Time,
     /// The difference that is used.
     used: Option<i64>,
+    /// The difference of the publisher's clock and the timestamp, as it was reported last.
+    reported: Option<i64>,
+    /// The difference of our time and the publisher's clock, as the stream beside this one has it.
+    publisher: Option<i64>,
 }
 
 impl SourceClock {
     pub(super) fn new() -> Self {
-        Self { recent: i64::MAX, before: i64::MAX, window_end: Time::ZERO, used: None }
+        Self {
+            recent: i64::MAX,
+            before: i64::MAX,
+            window_end: Time::ZERO,
+            used: None,
+            reported: None,
+            publisher: None,
+        }
+    }
+
+    /// The publisher has reported when the frame with this timestamp was captured, on its clock.
+    pub(super) fn report(&mut self, timestamp: Duration, captured: Duration) {
+        self.reported = Some(duration_nanos(captured).saturating_sub(duration_nanos(timestamp)));
+    }
+
+    /// The difference of our time and the publisher's clock, once it has reported.
+    pub(super) fn publisher(&self) -> Option<i64> {
+        Some(self.used?.saturating_sub(self.reported?))
+    }
+
+    /// Places frames by the publisher's clock, whose difference of our time another stream has measured.
+    pub(super) fn align(&mut self, publisher: Option<i64>) {
+        self.publisher = publisher;
     }
 
     /// A frame has come.
@@ -42,8 +73,14 @@ impl SourceClock {
     /// When a frame was captured, plus what the fastest way takes.
     pub(super) fn time(&mut self, timestamp: Duration) -> Time {
         let least = self.recent.min(self.before);
-        let is_near = |used: &i64| used.saturating_sub(least).saturating_abs() <= TOLERANCE;
-        let used = self.used.filter(is_near).unwrap_or(least);
+        let by_report = self.reported.zip(self.publisher).map(|(at, by)| at.saturating_add(by));
+        let is_likely = |by_report: &i64| by_report.saturating_sub(least).saturating_abs() <= MAX_CORRECTION;
+        let (target, tolerance) = match by_report.filter(is_likely) {
+            Some(by_report) => (by_report, REPORTED_TOLERANCE),
+            None => (least, TOLERANCE),
+        };
+        let is_near = |used: &i64| used.saturating_sub(target).saturating_abs() <= tolerance;
+        let used = self.used.filter(is_near).unwrap_or(target);
         self.used = Some(used);
         let time = duration_nanos(timestamp).saturating_add(used);
         Time::from_nanos(u64::try_from(time).unwrap_or_default())
@@ -99,6 +136,28 @@ mod tests {
         assert_eq!(clock.time(ms(7_100)), Time::ZERO + ms(1_130));
         clock.observe(ms(7_120), Time::ZERO + ms(1_120 + 5));
         assert_eq!(clock.time(ms(7_120)), Time::ZERO + ms(1_125));
+    }
+
+    #[test]
+    fn what_the_publisher_reports_is_used_once_both_streams_have_it() {
+        let (mut audio, mut video) = (SourceClock::new(), SourceClock::new());
+        audio.observe(ms(5_000), Time::ZERO + ms(1_030));
+        // Captured at the same time, and encoded 60 ms longer.
+        video.observe(ms(90_000), Time::ZERO + ms(1_090));
+        assert_eq!((audio.time(ms(5_000)), audio.publisher()), (Time::ZERO + ms(1_030), None));
+        video.align(audio.publisher());
+        assert_eq!(video.time(ms(90_000)), Time::ZERO + ms(1_090));
+        audio.report(ms(5_000), ms(1_700_000_000_000));
+        video.align(audio.publisher());
+        assert_eq!(video.time(ms(90_000)), Time::ZERO + ms(1_090), "its own report is missing");
+        video.report(ms(90_040), ms(1_700_000_000_040));
+        assert_eq!(video.time(ms(90_040)), Time::ZERO + ms(1_070));
+        // Reports are not exact to the last.
+        video.report(ms(90_080), ms(1_700_000_000_083));
+        assert_eq!(video.time(ms(90_080)), Time::ZERO + ms(1_110));
+        // Of another clock.
+        video.report(ms(90_120), ms(1_700_000_009_000));
+        assert_eq!(video.time(ms(90_120)), Time::ZERO + ms(1_210));
     }
 
     #[test]

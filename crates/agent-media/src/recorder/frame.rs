@@ -35,13 +35,16 @@ pub struct RecordedAudio {
     pub timestamp: u32,
     /// Names the stream in which `timestamp` counts (its SSRC).
     pub source: u32,
+    /// When it was captured, on the clock of its publisher, if that is known: so sound and pictures are in
+    /// sync, however long they took.
+    pub captured: Option<Duration>,
 }
 
 impl RecordedAudio {
     /// A packet of this stream.
     #[must_use]
     pub fn new(payload: impl Into<Bytes>, timestamp: u32, source: u32) -> Self {
-        Self { payload: payload.into(), timestamp, source }
+        Self { payload: payload.into(), timestamp, source, captured: None }
     }
 }
 
@@ -62,13 +65,15 @@ pub struct RecordedVideo {
     /// Width and height of the picture in pixels, if they are known: for VP9 with several spatial layers,
     /// whose key frames begin with the smallest. Otherwise they are read from the key frame.
     pub size: Option<(u16, u16)>,
+    /// When it was captured, as that of [`RecordedAudio`].
+    pub captured: Option<Duration>,
 }
 
 impl RecordedVideo {
     /// A frame of source 0, of which only a key frame says the size.
     #[must_use]
     pub fn new(codec: VideoCodec, payload: impl Into<Bytes>, timestamp: Duration, is_key: bool) -> Self {
-        Self { payload: payload.into(), codec, timestamp, source: 0, is_key, size: None }
+        Self { payload: payload.into(), codec, timestamp, source: 0, is_key, size: None, captured: None }
     }
 }
 

@@ -106,6 +106,7 @@ impl Recorder {
                 }
                 let timestamp = self.audio_clock.audio(packet.timestamp);
                 let is_new = self.audio.push(packet.source, timestamp, packet.payload, now);
+                self.audio.report(timestamp, packet.captured);
                 self.stats.dropped += u64::from(!is_new);
                 // The part with audio that begins now has no picture before a key frame.
                 if self.part.as_ref().is_some_and(|part| !part.has_audio() && part.format().is_some()) {
@@ -114,8 +115,10 @@ impl Recorder {
             }
             RecorderInput::Video(frame) if is_blank(&frame) => self.stats.dropped += 1,
             RecorderInput::Video(frame) if self.options.container != Container::OggOpus => {
-                let (source, timestamp) = (frame.source, frame.timestamp);
+                let (source, timestamp, captured) = (frame.source, frame.timestamp, frame.captured);
                 let is_new = self.video.push(source, timestamp, frame, now);
+                self.video.report(timestamp, captured);
+                self.video.align(self.audio.publisher());
                 self.stats.dropped += u64::from(!is_new);
             }
             RecorderInput::Video(_) => {}

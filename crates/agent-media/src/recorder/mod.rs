@@ -13,8 +13,8 @@
 //!
 //! # Times
 //! Each frame is placed at the time at which it was captured: by its timestamp, and by the fastest of the
-//! frames around it. Frames are kept for half a second and put in order. What comes later than that is
-//! dropped.
+//! frames around it. Video is placed beside audio by the times of the publisher's clock, once they are known.
+//! Frames are kept for half a second and put in order. What comes later than that is dropped.
 //! - Audio has no holes: lost packets are concealed by the player, for up to a second; after that there is
 //!   silence, also for as long as the track is muted.
 //! - Video stays as it is until its next frame, also while it is muted: the pictures of at most 8 × 8 pixels

@@ -19,6 +19,9 @@ const MAX_SILENCE: u64 = 3_600 * SAMPLE_RATE as u64;
 /// How much silence is made up at once while nothing comes, in samples.
 const SILENCE_STEP: u64 = SAMPLE_RATE as u64;
 
+/// The least time between two pictures.
+const VIDEO_STEP: Duration = Duration::from_millis(1);
+
 /// A file that is written, with at most one track of audio and one of video.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -44,6 +47,8 @@ struct Video {
     format: VideoFormat,
     /// Whether there was a key frame.
     begun: bool,
+    /// The time of the last frame.
+    last: Option<Time>,
 }
 
 /// What became of a frame.
@@ -74,7 +79,7 @@ impl Part {
         });
         let video = format.map(|format| {
             tracks.push(TrackFormat::Video(format.clone()));
-            Video { track: tracks.len() - 1, format, begun: false }
+            Video { track: tracks.len() - 1, format, begun: false, last: None }
         });
         let writer = ContainerWriter::new(container, tracks)?;
         Ok(Self { writer, complete: Vec::new(), begin, audio, video })
@@ -129,9 +134,13 @@ impl Part {
             None if !video.begun || codec != video.format.codec() => return Written::NeedsKeyFrame,
             _ => {}
         }
+        // When the clock is corrected, frames come closer together.
+        let time = video.last.map_or(time, |last| time.max(last + VIDEO_STEP));
         let frame = ContainerFrame::video(payload, time - self.begin, format.is_some());
         let written = self.writer.write(video.track, frame);
-        video.begun |= written.is_ok();
+        if written.is_ok() {
+            (video.begun, video.last) = (true, Some(time));
+        }
         self.keep(written)
     }
 

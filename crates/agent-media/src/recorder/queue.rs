@@ -36,6 +36,23 @@ impl<F: QueuedFrame> TrackQueue<F> {
         }
     }
 
+    /// The publisher has reported when the frame with this timestamp of the current stream was captured.
+    pub(super) fn report(&mut self, timestamp: Duration, captured: Option<Duration>) {
+        if let Some(captured) = captured {
+            self.clock.report(timestamp, captured);
+        }
+    }
+
+    /// The difference of our time and the publisher's clock, if it is known.
+    pub(super) fn publisher(&self) -> Option<i64> {
+        self.clock.publisher()
+    }
+
+    /// Places frames by the publisher's clock.
+    pub(super) fn align(&mut self, publisher: Option<i64>) {
+        self.clock.align(publisher);
+    }
+
     /// Whether a frame of this stream is the first one of it.
     pub(super) fn is_other_source(&self, source: u32) -> bool {
         self.source != Some(source)

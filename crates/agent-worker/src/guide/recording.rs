@@ -36,7 +36,9 @@
 //!         let now = Time::ZERO + begin.elapsed();
 //!         match packet {
 //!             Some(Some(packet)) => {
-//!                 let packet = RecordedAudio::new(packet.payload, packet.timestamp, packet.source);
+//!                 let captured = packet.captured;
+//!                 let mut packet = RecordedAudio::new(packet.payload, packet.timestamp, packet.source);
+//!                 packet.captured = captured;
 //!                 recorder.handle_input(RecorderInput::Audio(packet), now);
 //!             }
 //!             Some(None) => recorder.handle_input(RecorderInput::Finish, now),

@@ -235,3 +235,29 @@ fn sound_that_is_not_sent_at_the_end_is_silence() {
     // Silence comes in packets of up to 120 ms.
     assert!(audio.last().is_some_and(|last| (2_800..3_000).contains(last)), "{audio:?}");
 }
+
+#[test]
+fn pictures_that_take_longer_are_in_sync_once_the_publisher_has_reported() {
+    let mut scene = Scene::new(webm());
+    scene.published(true, true);
+    let reported = |captured: u64| (captured >= 3_000).then(|| ms(1_700_000_000_000 + captured));
+    for captured in (0..6_000).step_by(20) {
+        let mut packet = RecordedAudio::new(&[0xf8, 0xff, 0xfe][..], 48 * captured as u32, 1);
+        packet.captured = reported(captured);
+        scene.at(captured + 30, RecorderInput::Audio(packet));
+    }
+    for captured in (0..6_000).step_by(40) {
+        let is_key = captured == 0;
+        let mut frame =
+            RecordedVideo::new(VideoCodec::Vp8, vp8(is_key, SMALL), ms(70_000 + captured), is_key);
+        frame.captured = reported(captured);
+        // Encoding takes 100 ms.
+        scene.at(captured + 130, RecorderInput::Video(frame));
+    }
+    scene.finish(6_500);
+    let video = scene.files[0].times(1);
+    assert_eq!((video.len(), scene.recorder.stats().dropped), (150, 0), "none is lost");
+    let late = |at: usize| video[at] - 40 * at as u64;
+    assert_eq!((late(20), late(149)), (100, 0));
+    assert!(video.windows(2).all(|pair| pair[0] < pair[1]), "{video:?}");
+}
