@@ -3,6 +3,11 @@
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent `echo`
 //! to a room. With `--pass-through` the encoded frames go back as they are, without a codec.
 
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use agent_worker::cli::Cli;
 use agent_worker::media::AudioFormat;
 use agent_worker::room::{AudioTrackOptions, Participant, ParticipantKind, Track, TrackKind};
 use agent_worker::{JobContext, JobError, JobResult, RoomEvent, Worker};
@@ -63,17 +68,21 @@ async fn pass_through(ctx: &JobContext, participant: &Participant, track: &Track
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    let mode = match std::env::args().nth(1).as_deref() {
-        None => Mode::Pcm,
-        Some("--pass-through") => Mode::PassThrough,
-        Some(other) => return Err(format!("unknown argument {other:?}: use --pass-through, or none").into()),
-    };
-    let agent = move |ctx| echo(ctx, mode);
-    Worker::builder(agent).from_env().default_agent_name("echo").build()?.run_until_signal().await?;
-    Ok(())
+/// Repeats what it hears
+#[derive(Debug, Parser)]
+struct Options {
+    /// Sends the encoded frames back as they are, without a codec
+    #[arg(long)]
+    pass_through: bool,
+
+    #[command(flatten)]
+    cli: Cli,
+}
+
+fn main() -> ExitCode {
+    let Options { pass_through, cli } = Options::parse();
+    let mode = if pass_through { Mode::PassThrough } else { Mode::Pcm };
+    cli.main(Worker::builder(move |ctx| echo(ctx, mode)).default_agent_name("echo"))
 }
 
 #[cfg(test)]

@@ -9,22 +9,33 @@
 //! and when it is complete, those in the room receive its name as JSON on the topic `recording`.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
 
 use agent_worker::Worker;
+use agent_worker::cli::Cli;
 use agent_worker::room::AutoSubscribe;
 
 use examples::recorder;
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    let folder: PathBuf = std::env::args_os().nth(1).ok_or("no folder: use `recorder FOLDER`")?.into();
+/// Records what participants say and show
+#[derive(Debug, Parser)]
+struct Options {
+    /// The folder for the files
+    folder: PathBuf,
+
+    #[command(flatten)]
+    cli: Cli,
+}
+
+fn main() -> Result<ExitCode, String> {
+    let Options { folder, cli } = Options::parse();
     if !folder.is_dir() {
-        return Err(format!("{} is not a folder: create it first", folder.display()).into());
+        return Err(format!("{} is not a folder: create it first", folder.display()));
     }
-    let worker = Worker::builder(recorder(&folder)).from_env().default_agent_name("recorder");
-    worker.auto_subscribe(AutoSubscribe::None).build()?.run_until_signal().await?;
-    Ok(())
+    let worker = Worker::builder(recorder(&folder)).default_agent_name("recorder");
+    Ok(cli.main(worker.auto_subscribe(AutoSubscribe::None)))
 }
 
 #[cfg(test)]

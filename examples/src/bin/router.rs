@@ -1,18 +1,18 @@
 //! One worker for several tasks: the `action` in a job's metadata selects one of the agents `recorder`,
 //! `transcriber` and `analyze`, and each has its own type of metadata.
 //!
-//! `cargo run -p examples --bin router -- --command true --schema` prints the schema of the metadata, as
+//! `cargo run -p examples --bin router -- --command true schema` prints the schema of the metadata, as
 //! documentation for dispatchers. Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set,
 //! a folder for the files and an engine for speech, as the example `transcriber` has: `… -- FOLDER --command
 //! 'my-engine'`. Then: `lk dispatch create --agent-name studio --room lobby --metadata
 //! '{"action":"record","format":"webm","max_duration_seconds":60}'`.
 
-#![allow(clippy::print_stdout, reason = "an example prints to its terminal")]
-
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::Parser;
 
+use agent_worker::cli::Cli;
 use agent_worker::room::AutoSubscribe;
 use agent_worker::{Router, Worker};
 
@@ -28,9 +28,8 @@ struct Options {
     #[command(flatten)]
     engine: EngineOptions,
 
-    /// Describes the metadata of a job, and ends.
-    #[arg(long)]
-    schema: bool,
+    #[command(flatten)]
+    cli: Cli,
 }
 
 /// The agents; without an engine nothing is transcribed.
@@ -42,22 +41,14 @@ fn studio(folder: &Path, engine: Option<Engine>) -> Router {
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), BoxError> {
-    let options = Options::parse();
-    let engine = options.engine.is_set().then(|| options.engine.engine(std::env::var("SPEECH_API_KEY").ok()));
-    let studio = studio(&options.folder, engine.transpose()?);
-    if options.schema {
-        println!("{}", studio.schema().markdown());
-        return Ok(());
+fn main() -> Result<ExitCode, BoxError> {
+    let Options { folder, engine, cli } = Options::parse();
+    if !folder.is_dir() {
+        return Err(format!("{} is not a folder: create it first", folder.display()).into());
     }
-    if !options.folder.is_dir() {
-        return Err(format!("{} is not a folder: create it first", options.folder.display()).into());
-    }
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    let worker = Worker::builder(studio).from_env().default_agent_name("studio");
-    worker.auto_subscribe(AutoSubscribe::None).build()?.run_until_signal().await?;
-    Ok(())
+    let engine = engine.is_set().then(|| engine.engine(std::env::var("SPEECH_API_KEY").ok())).transpose()?;
+    let worker = Worker::builder(studio(&folder, engine)).default_agent_name("studio");
+    Ok(cli.main(worker.auto_subscribe(AutoSubscribe::None)))
 }
 
 #[cfg(test)]

@@ -7,14 +7,17 @@
 
 use std::fs::File;
 use std::io::{Cursor, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Parser;
 use hound::{SampleFormat, WavReader};
 use ogg::PacketReader;
 use tokio::time::{Instant, sleep_until};
 
+use agent_worker::cli::Cli;
 use agent_worker::media::{AudioFormat, AudioFrame, opus_packet};
 use agent_worker::room::{
     AudioLevel, AudioTrackOptions, MAX_AUDIO_FRAME_LEN, OutgoingFrame, ParticipantFilter,
@@ -165,14 +168,21 @@ async fn play(ctx: &JobContext, sound: &Sound) -> Result<(), JobError> {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    let path = std::env::args_os().nth(1).ok_or("no file: use `speaker FILE`, of WAV or Ogg Opus")?;
-    let sound = Sound::open(Path::new(&path)).map_err(|error| format!("{}: {error}", path.display()))?;
+/// Plays a file to a room
+#[derive(Debug, Parser)]
+struct Options {
+    /// The file, of WAV or Ogg Opus
+    file: PathBuf,
+
+    #[command(flatten)]
+    cli: Cli,
+}
+
+fn main() -> Result<ExitCode, String> {
+    let Options { file, cli } = Options::parse();
+    let sound = Sound::open(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let agent = move |ctx| speak(ctx, sound.clone());
-    Worker::builder(agent).from_env().default_agent_name("speaker").build()?.run_until_signal().await?;
-    Ok(())
+    Ok(cli.main(Worker::builder(agent).default_agent_name("speaker")))
 }
 
 #[cfg(test)]

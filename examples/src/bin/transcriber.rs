@@ -14,17 +14,17 @@
 //! `{"action":"transcribe","language":"en","participants":["ada"],"realtime_output":true}`. With
 //! `realtime_output` texts are sent while people speak: interim ones each second, and the final one after a
 //! pause. Without it they are collected, and sent when the speaker's track ends, or the job: to those who are
-//! in the room then. `--metadata` describes the metadata.
+//! in the room then. `transcriber --command … schema` describes the metadata.
 
-#![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
+use std::process::ExitCode;
 
 use clap::Parser;
 
 use agent_worker::Worker;
-use agent_worker::metadata::MetadataSchema;
+use agent_worker::cli::Cli;
 use agent_worker::room::AutoSubscribe;
 
-use examples::{BoxError, EngineOptions, TranscriptionJobMetadata, transcriber};
+use examples::{BoxError, EngineOptions, transcriber};
 
 /// Transcribes what participants say, with an engine of yours.
 #[derive(Debug, Parser)]
@@ -32,22 +32,13 @@ struct Options {
     #[command(flatten)]
     engine: EngineOptions,
 
-    /// Describes the metadata of a job, and ends.
-    #[arg(long)]
-    metadata: bool,
+    #[command(flatten)]
+    cli: Cli,
 }
 
-#[tokio::main]
-async fn main() -> Result<(), BoxError> {
-    let options = Options::parse();
-    if options.metadata {
-        println!("{}", MetadataSchema::of::<TranscriptionJobMetadata>().markdown());
-        return Ok(());
-    }
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    let engine = options.engine.engine(std::env::var("SPEECH_API_KEY").ok())?;
-    let worker = Worker::builder(transcriber(engine)).from_env();
-    let worker = worker.default_agent_name("transcriber").auto_subscribe(AutoSubscribe::None);
-    worker.build()?.run_until_signal().await?;
-    Ok(())
+fn main() -> Result<ExitCode, BoxError> {
+    let Options { engine, cli } = Options::parse();
+    let engine = engine.engine(std::env::var("SPEECH_API_KEY").ok())?;
+    let worker = Worker::builder(transcriber(engine)).default_agent_name("transcriber");
+    Ok(cli.main(worker.auto_subscribe(AutoSubscribe::None)))
 }

@@ -32,6 +32,7 @@ const OF_MANY_SUBJECTS: &[&str] = &["it", "real", "testkit", "testkit_real"];
 /// The programs that must not be disturbed, and why.
 const ALONE: &[(&str, &str)] = &[
     ("file_elections", "who leads next is held to a second after the lease"),
+    ("real::audio_out", "a late packet is a change of the sound that is measured"),
     ("real::e2ee", "a late packet is a change of the sound that is measured"),
     ("real::e2ee_video", "clients that encode pictures are a load of their own"),
     ("real::pcm", "a late packet is a change of the sound that is measured"),

@@ -15,7 +15,6 @@ use agent_proto::Secret;
 /// Options override the settings of the program, which override the environment.
 #[derive(Debug, clap::Parser)]
 #[command(
-    subcommand_precedence_over_arg = true,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = "Without a command it acts as `start`."
@@ -47,7 +46,7 @@ pub(super) enum Command {
     Schema(SchemaOptions),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct StartOptions {
     #[command(flatten)]
     pub(super) common: CommonOptions,
@@ -188,6 +187,12 @@ impl Args {
     /// What is to be done.
     pub(super) fn chosen(self) -> Command {
         self.command.unwrap_or(Command::Start(self.start))
+    }
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Start(StartOptions::default())
     }
 }
 

@@ -81,17 +81,9 @@ const LEFTOVERS: Duration = Duration::from_secs(1);
 /// ```
 #[doc(alias = "run_app")]
 pub fn main(worker: WorkerBuilder) -> ExitCode {
-    let args = match Args::parse(std::env::args_os()) {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    match runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => {
-            let code = runtime.block_on(execute(args, worker));
-            runtime.shutdown_timeout(LEFTOVERS);
-            code
-        }
-        Err(error) => ended_with(FAILED_EXIT_CODE, &error),
+    match Args::parse(std::env::args_os()) {
+        Ok(args) => on_own_runtime(args.chosen(), worker),
+        Err(code) => code,
     }
 }
 
@@ -110,13 +102,66 @@ pub fn main(worker: WorkerBuilder) -> ExitCode {
 /// ```
 pub async fn run(worker: WorkerBuilder, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Args::parse(args) {
-        Ok(args) => execute(args, worker).await,
+        Ok(args) => execute(args.chosen(), worker).await,
         Err(code) => code,
     }
 }
 
-async fn execute(args: Args, worker: WorkerBuilder) -> ExitCode {
-    let command = args.chosen();
+/// The commands as a part of a program that has options of its own, which come before them. Without a command
+/// it acts as `start`.
+///
+/// ```no_run
+/// # async fn play(_: agent_worker::JobContext, _: std::path::PathBuf) -> agent_worker::JobResult { Ok(()) }
+/// use std::path::PathBuf;
+/// use std::process::ExitCode;
+///
+/// use agent_worker::{Worker, cli};
+/// use clap::Parser;
+///
+/// #[derive(Parser)]
+/// struct Options {
+///     /// The file to play
+///     file: PathBuf,
+///     #[command(flatten)]
+///     cli: cli::Cli,
+/// }
+///
+/// fn main() -> ExitCode {
+///     let Options { file, cli } = Options::parse();
+///     // `speaker hello.wav dev` develops, `speaker hello.wav` is in production.
+///     cli.main(Worker::builder(async move |ctx| play(ctx, file).await))
+/// }
+/// ```
+#[derive(Debug, clap::Args)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+impl Cli {
+    /// As [`main`], with what was parsed.
+    pub fn main(self, worker: WorkerBuilder) -> ExitCode {
+        on_own_runtime(self.command.unwrap_or_default(), worker)
+    }
+
+    /// As [`run`], with what was parsed.
+    pub async fn run(self, worker: WorkerBuilder) -> ExitCode {
+        execute(self.command.unwrap_or_default(), worker).await
+    }
+}
+
+fn on_own_runtime(command: Command, worker: WorkerBuilder) -> ExitCode {
+    match runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(execute(command, worker));
+            runtime.shutdown_timeout(LEFTOVERS);
+            code
+        }
+        Err(error) => ended_with(FAILED_EXIT_CODE, &error),
+    }
+}
+
+async fn execute(command: Command, worker: WorkerBuilder) -> ExitCode {
     let mode = match command {
         Command::Start(_) => Mode::Start,
         Command::Dev(_) => Mode::Dev,

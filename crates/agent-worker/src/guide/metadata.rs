@@ -197,7 +197,7 @@
 //! "));
 //! ```
 //! [`Router::schema`](crate::Router::schema) is the same for a router: one schema for all its actions, with
-//! the fields that the SDK reads. `cargo run -p examples --bin router -- --command true --schema` prints it.
+//! the fields that the SDK reads. `cargo run -p examples --bin router -- --command true schema` prints it.
 //!
 //! # Limits
 //! Metadata has at most [512 KiB](crate::metadata::MAX_METADATA_LEN), attributes [64

@@ -12,7 +12,7 @@ use agent_worker::room::{
 };
 use agent_worker::{Room, RoomEvent};
 
-use crate::room::audio_out::{event, hears, listen};
+use crate::audio_out::{event, hears, listen};
 
 const SOON: Duration = Duration::from_secs(30);
 pub(crate) const PASSPHRASE: &str = "a passphrase of both";

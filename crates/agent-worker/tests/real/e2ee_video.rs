@@ -11,8 +11,8 @@ use agent_worker::room::{
     RoomConnector, VideoCodec, VideoTrackOptions, WebRtc,
 };
 
+use crate::audio_out::event;
 use crate::e2ee::{PASSPHRASE, agent, client, state};
-use crate::room::audio_out::event;
 use crate::support::ffmpeg::Ffmpeg;
 use crate::video::published::{sees, show, watch};
 

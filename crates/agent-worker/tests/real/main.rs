@@ -16,6 +16,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audio_out;
 #[cfg(feature = "redis")]
 mod checkpoint_stores;
 mod coordination;

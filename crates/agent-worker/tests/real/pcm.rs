@@ -10,7 +10,7 @@ use agent_worker::Room;
 use agent_worker::media::{AudioFormat, AudioReceiverOptions, AudioStream, AudioTrack, JitterOptions};
 use agent_worker::room::{AudioTrackOptions, JoinRequest, RoomConnector, WebRtc};
 
-use crate::room::audio_out::{client, event, hears, join, listen, played, second};
+use crate::audio_out::{client, event, hears, join, listen, played, second};
 use crate::support::long;
 use crate::support::network::Network;
 

@@ -1,9 +1,8 @@
 //! Rooms of a real livekit-server, with official clients as the other participants.
 
 mod audio;
-pub(crate) mod audio_out;
 mod media_paths;
-mod reconnect;
+pub(crate) mod reconnect;
 mod regions;
 mod relays;
 mod rules;

@@ -29,7 +29,7 @@ async fn ada(server: &RealServer, room: &str) -> OfficialClient {
 }
 
 /// The next time that the connection is re-established; `while_waiting` sees what else happens.
-pub(super) async fn reconnected(
+pub(crate) async fn reconnected(
     events: &mut RoomEvents,
     mut while_waiting: impl FnMut(RoomEvent),
 ) -> Reconnected {

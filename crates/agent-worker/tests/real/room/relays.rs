@@ -14,7 +14,7 @@ use agent_worker::net::{MediaPath, NetOptions};
 use agent_worker::room::{AudioTrackOptions, JoinRequest, RoomConnector, RoomEvents, WebRtc};
 use agent_worker::{Room, RoomEvent};
 
-use super::audio_out::{client, event, hears, listen, pass_on, tone};
+use crate::audio_out::{client, event, hears, listen, pass_on, tone};
 use crate::support::captured_log::CapturedLog;
 
 const SOON: Duration = Duration::from_secs(20);

@@ -13,7 +13,7 @@ use agent_worker::room::{
 };
 use agent_worker::{Room, RoomEvent};
 
-use crate::room::audio_out::{client, event, join};
+use crate::audio_out::{client, event, join};
 use crate::support::ffmpeg::Ffmpeg;
 use crate::support::long;
 use crate::support::network::Network;

@@ -13,7 +13,7 @@ use agent_worker::room::{
 };
 use agent_worker::{Room, RoomEvent};
 
-use super::reconnect::reconnected;
+use crate::room::reconnect::reconnected;
 use crate::support::network::Network;
 
 const SOON: Duration = Duration::from_secs(20);
