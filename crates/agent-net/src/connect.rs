@@ -145,13 +145,14 @@ pub async fn connect_stream(
 }
 
 /// Connects to a relay (TURN) as to a server of HTTP, through the proxy if there is one, with TLS if
-/// `secure`. `host`: an IPv6 address in brackets.
+/// `secure`. `host`: an IPv6 address without brackets.
 pub async fn connect_relay(
     host: &str,
     port: u16,
     secure: bool,
     options: &NetOptions,
 ) -> Result<Stream, ConnectError> {
+    let host = &*in_url(host);
     let endpoint = format!("{host}:{port}");
     let scheme = if secure { "https" } else { "http" };
     // For the rules of proxies.
@@ -161,13 +162,13 @@ pub async fn connect_relay(
 }
 
 /// A socket that exchanges datagrams with this host alone, at the first of its addresses to which this
-/// machine has a route.
+/// machine has a route. `host`: an IPv6 address without brackets.
 pub async fn connect_datagrams(
     host: &str,
     port: u16,
     options: &NetOptions,
 ) -> Result<UdpSocket, ConnectError> {
-    let endpoint = &*format!("{host}:{port}");
+    let endpoint = &*format!("{}:{port}", in_url(host));
     let lookup = options.addresses.of(host, port, endpoint);
     let addresses = Limit::new(options.connect_timeout).on(endpoint, "name lookup", lookup).await?;
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
@@ -178,6 +179,11 @@ pub async fn connect_datagrams(
         }
     }
     Err(ConnectError::unreachable(endpoint, last))
+}
+
+/// The host as in a URL: an IPv6 address in brackets.
+fn in_url(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 async fn datagrams_to(address: SocketAddr) -> io::Result<UdpSocket> {

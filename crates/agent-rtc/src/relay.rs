@@ -69,7 +69,7 @@ impl RelayConnections {
                 RelayTransport::Tls => stream(relay, &host, port, true, messages, &net, &tell).await,
             };
             if let Err(error) = error {
-                // Without a receiver nobody needs to know.
+                // Without a receiver it is of no use.
                 let _ = tell.send(RelayEvent::Closed { relay, error }).await;
             }
         };
@@ -159,9 +159,8 @@ async fn stream(
     net: &NetOptions,
     tell: &mpsc::Sender<RelayEvent>,
 ) -> Result<(), String> {
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let stream: Stream = connect_relay(&host, port, secure, net).await.map_err(|error| describe(&error))?;
-    // Only for what a candidate says of us, and nobody connects to that.
+    let stream: Stream = connect_relay(host, port, secure, net).await.map_err(|error| describe(&error))?;
+    // Only for what a candidate says of us; it is never connected to.
     let local = SocketAddr::from(([0, 0, 0, 0], 0));
     let _ = tell.send(RelayEvent::Opened { relay, local }).await;
     let (mut reader, mut writer) = tokio::io::split(stream);

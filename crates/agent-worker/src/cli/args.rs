@@ -165,6 +165,17 @@ pub(super) enum LogFormat {
     Text,
 }
 
+/// What a worker is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Production.
+    Start,
+    /// Development.
+    Dev,
+    /// One job.
+    OneJob,
+}
+
 impl Args {
     /// Parses the arguments, of which the first one is the program. What is wrong with them, or the help, is
     /// printed; then the result is the exit code.
@@ -193,19 +204,6 @@ impl Args {
 impl Default for Command {
     fn default() -> Self {
         Self::Start(StartOptions::default())
-    }
-}
-
-impl Command {
-    /// The options that most commands have.
-    pub(super) const fn common(&self) -> Option<&CommonOptions> {
-        match self {
-            Self::Start(options) => Some(&options.common),
-            Self::Dev(options) => Some(&options.common),
-            Self::Connect(options) => Some(&options.common),
-            Self::Simulate(options) => Some(&options.common),
-            Self::Schema(_) => None,
-        }
     }
 }
 
@@ -242,7 +240,10 @@ mod tests {
     }
 
     fn common(args: &[&str]) -> CommonOptions {
-        parsed(args).unwrap().common().unwrap().clone()
+        match parsed(args).unwrap() {
+            Command::Start(options) => options.common,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -1,14 +1,26 @@
 //! Why a command fails, and its exit code.
 
+use std::io;
+
 use agent_core::FAILED_EXIT_CODE;
 use agent_net::ApiError;
 
+use crate::cli::log::LevelError;
 use crate::worker::WorkerError;
 use crate::worker::config_error::ConfigError;
+
+/// The exit code for wrong options.
+const WRONG_USE: u8 = 2;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
+    #[error(transparent)]
+    Level(#[from] LevelError),
+    #[error("{0}")]
+    Schema(&'static str),
+    #[error("the schema could not be written")]
+    Output(#[source] io::Error),
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
@@ -20,9 +32,10 @@ pub(super) enum CliError {
 impl CliError {
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
+            Self::Level(_) => WRONG_USE,
             Self::Config(error) => error.exit_code(),
             Self::Worker(error) => error.exit_code(),
-            Self::Job(_) => FAILED_EXIT_CODE,
+            Self::Job(_) | Self::Schema(_) | Self::Output(_) => FAILED_EXIT_CODE,
         }
     }
 }

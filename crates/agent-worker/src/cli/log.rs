@@ -11,9 +11,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-use crate::cli::args::{LogFormat, LogOptions};
+use crate::cli::args::{LogFormat, LogOptions, Mode};
 use crate::cli::json::JsonLines;
-use crate::cli::settings::Mode;
 
 /// The environment variables of the level, of which the first one that is set counts.
 const VARIABLES: [&str; 3] = ["RUST_LOG", "LIVEKIT_LOG_LEVEL", "LOG_LEVEL"];

@@ -55,14 +55,10 @@ use agent_core::FAILED_EXIT_CODE;
 use agent_proto::error_text;
 use agent_proto::text::line;
 
-use crate::cli::args::{Args, Command};
+use crate::cli::args::{Args, Command, CommonOptions, Mode};
 use crate::cli::error::CliError;
-use crate::cli::settings::Mode;
 use crate::worker::Worker;
 use crate::worker::builder::WorkerBuilder;
-
-/// The exit code for wrong options.
-const WRONG_USE: u8 = 2;
 
 /// How long tasks that the worker does not know, such as those of `spawn_blocking`, may delay the end of the
 /// process.
@@ -162,27 +158,30 @@ fn on_own_runtime(command: Command, worker: WorkerBuilder) -> ExitCode {
 }
 
 async fn execute(command: Command, worker: WorkerBuilder) -> ExitCode {
-    let mode = match command {
-        Command::Start(_) => Mode::Start,
-        Command::Dev(_) => Mode::Dev,
-        Command::Connect(_) | Command::Simulate(_) => Mode::OneJob,
-        Command::Schema(options) => return settings::print_schema(&worker, options.format),
-    };
-    let common = command.common().cloned().unwrap_or_default();
-    if let Err(error) = log::install(&common.log, mode) {
-        return ended_with(WRONG_USE, &error);
-    }
-    let worker = settings::complete(worker, &common, mode);
-    let ended = match command {
-        Command::Start(_) | Command::Dev(_) => keep_running(worker).await,
-        Command::Connect(options) => job::connect(worker, options).await,
-        Command::Simulate(options) => job::simulate(worker, options).await,
-        Command::Schema(_) => Ok(()),
-    };
-    match ended {
+    match carry_out(command, worker).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ended_with(error.exit_code(), &error),
     }
+}
+
+async fn carry_out(command: Command, worker: WorkerBuilder) -> Result<(), CliError> {
+    match command {
+        Command::Start(options) => keep_running(prepare(worker, &options.common, Mode::Start)?).await,
+        Command::Dev(options) => keep_running(prepare(worker, &options.common, Mode::Dev)?).await,
+        Command::Connect(options) => {
+            job::connect(prepare(worker, &options.common, Mode::OneJob)?, options).await
+        }
+        Command::Simulate(options) => {
+            job::simulate(prepare(worker, &options.common, Mode::OneJob)?, options).await
+        }
+        Command::Schema(options) => settings::print_schema(&worker, options.format),
+    }
+}
+
+/// Installs the log, and completes the settings of the worker.
+fn prepare(worker: WorkerBuilder, options: &CommonOptions, mode: Mode) -> Result<WorkerBuilder, CliError> {
+    log::install(&options.log, mode)?;
+    Ok(settings::complete(worker, options, mode))
 }
 
 async fn keep_running(worker: WorkerBuilder) -> Result<(), CliError> {

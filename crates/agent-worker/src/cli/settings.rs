@@ -2,12 +2,12 @@
 //! `dev` a server on this machine.
 
 use std::io::{self, Write};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use agent_proto::Secret;
 
-use crate::cli::args::{CommonOptions, SchemaFormat, ServerOptions};
+use crate::cli::args::{CommonOptions, Mode, SchemaFormat, ServerOptions};
+use crate::cli::error::CliError;
 use crate::worker::builder::WorkerBuilder;
 use crate::worker::server::ServerSettings;
 
@@ -15,17 +15,6 @@ use crate::worker::server::ServerSettings;
 const LOCAL_URL: &str = "ws://localhost:7880";
 const LOCAL_KEY: &str = "devkey";
 const LOCAL_SECRET: &str = "secret";
-
-/// What a worker is run for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// Production.
-    Start,
-    /// Development.
-    Dev,
-    /// One job.
-    OneJob,
-}
 
 /// Adds the options to the settings of the program, and fills in what is missing.
 pub(super) fn complete(mut worker: WorkerBuilder, options: &CommonOptions, mode: Mode) -> WorkerBuilder {
@@ -63,17 +52,9 @@ fn use_local(server: &mut ServerSettings) -> bool {
 }
 
 /// Prints the schema of the agent's metadata.
-pub(super) fn print_schema(worker: &WorkerBuilder, format: SchemaFormat) -> ExitCode {
-    match schema(worker, format) {
-        Ok(text) => match writeln!(io::stdout(), "{text}") {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
-        Err(why) => {
-            let _ = writeln!(io::stderr(), "error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+pub(super) fn print_schema(worker: &WorkerBuilder, format: SchemaFormat) -> Result<(), CliError> {
+    let text = schema(worker, format).map_err(CliError::Schema)?;
+    writeln!(io::stdout(), "{text}").map_err(CliError::Output)
 }
 
 #[cfg(feature = "schema")]
