@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_speaks_and_who_is_silent() {
+    async fn speakers_and_silent_participants_are_reported() {
         let job = JobSpec::room("lobby").script(|room| async move {
             room.wait_for_agent().await;
             let (ada, bob) = (room.join("ada"), room.join("bob"));

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn speech_is_told_from_silence_whatever_the_pieces_are() {
+    fn speech_is_distinguished_from_silence_in_pieces_of_any_length() {
         let format = VoiceDetector::FORMAT;
         let second = Duration::from_secs(2);
         for piece in [100, 256, 320, 5_000] {

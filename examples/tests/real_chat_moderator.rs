@@ -76,7 +76,7 @@ impl Stage {
         self.server.log().wait_for_line(is_last, SOON).await.expect("logged");
     }
 
-    /// Waits for one more agent, until it says that it listens: an agent that the server calls active may not
+    /// Waits until one more agent reports that it listens: an agent that the server lists as active may not
     /// have its data channels yet, and what is sent to it before is lost.
     async fn wait_for_agent(&mut self) {
         let until = Instant::now() + SOON;

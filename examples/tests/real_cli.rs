@@ -121,7 +121,7 @@ async fn connect_joins_the_room_that_is_named() {
 }
 
 #[tokio::test]
-async fn wrong_settings_are_told_apart_from_failures() {
+async fn wrong_settings_and_failures_have_different_exit_codes() {
     let Some(server) = real_server().await else { return };
     for (args, code) in [
         (&["start", "--url", "localhost"][..], 2),

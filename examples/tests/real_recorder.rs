@@ -55,7 +55,7 @@ impl Drop for Recorder {
     }
 }
 
-/// What the recorder tells those in the room.
+/// What the recorder sends to the room.
 #[derive(Debug, Deserialize)]
 struct Notice {
     identity: String,
@@ -63,7 +63,7 @@ struct Notice {
     duration_seconds: Option<f64>,
 }
 
-/// A server with a client that is recorded, one that is told, and the recorder in their room.
+/// A server with a client that is recorded, one that receives the notices, and the recorder in their room.
 struct Scene {
     server: RealServer,
     ada: Option<OfficialClient>,
@@ -148,7 +148,7 @@ impl Scene {
         output.stdout
     }
 
-    /// What ffprobe says of a file.
+    /// What ffprobe reports for a file.
     fn probe(&self, file: &Path, entries: &str) -> String {
         let mut ffprobe = Command::new(self.ffmpeg.with_file_name("ffprobe"));
         ffprobe.args(["-v", "error", "-show_entries", entries, "-of", "csv=p=0"]).arg(file);
@@ -157,7 +157,7 @@ impl Scene {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Waits until so many seconds of sound of a file are on the disk; returns the file.
+    /// Waits until this many seconds of a file's sound are on the disk; returns the file.
     async fn grows(&self, until: f64) -> PathBuf {
         let grows = async {
             loop {
@@ -238,8 +238,8 @@ async fn a_recording_ends_at_its_maximum_and_is_complete() {
     let outcome = scene.server.log().outcome(&job, SOON).await.expect("its end");
     assert_eq!(outcome.status, JobEndStatus::Success, "{outcome:?}");
     let sound = scene.sound(&scene.path(&ended));
-    let (found, said) = (seconds(&sound), ended.duration_seconds.expect("a duration"));
-    assert!((found - said).abs() <= 0.1 && said <= 8.1, "{found} s of {said} s");
+    let (found, reported) = (seconds(&sound), ended.duration_seconds.expect("a duration"));
+    assert!((found - reported).abs() <= 0.1 && reported <= 8.1, "{found} s of {reported} s");
     assert!(is_tone(&sound));
 }
 
@@ -269,7 +269,7 @@ async fn sound_and_pictures_of_mp4_are_in_sync_after_the_recorder_was_killed() {
 }
 
 #[tokio::test]
-async fn sound_and_pictures_of_webm_are_in_sync_also_of_who_comes_back() {
+async fn sound_and_pictures_of_webm_are_in_sync_also_after_a_rejoin() {
     let metadata = r#"{"format":"webm","quality":"low","max_duration_seconds":16}"#;
     let video = ClientVideo::new(VideoCodec::Vp8).size(960, 540).fps(15).simulcast(true);
     let Some(mut scene) = Scene::of_flashes(video.clone(), metadata).await else { return };
@@ -281,12 +281,12 @@ async fn sound_and_pictures_of_webm_are_in_sync_also_of_who_comes_back() {
     let after = scene.long_one().await;
     assert_ne!(after.file, before.file);
     for notice in [before, after] {
-        let (file, said) = (scene.path(&notice), notice.duration_seconds.expect("a duration"));
+        let (file, reported) = (scene.path(&notice), notice.duration_seconds.expect("a duration"));
         let found = scene.is_in_sync(&file);
         let probed: f64 = scene.probe(&file, "format=duration").parse().expect("a number");
         assert!(
-            (found - said).abs() <= 0.1 && (probed - said).abs() <= 0.1,
-            "{found} s, {probed} s of {said} s"
+            (found - reported).abs() <= 0.1 && (probed - reported).abs() <= 0.1,
+            "{found} s, {probed} s of {reported} s"
         );
         assert_eq!(scene.probe(&file, "stream=codec_name"), "opus\nvp8");
         // The smallest of three layers.

@@ -24,7 +24,7 @@ const TOPIC: &str = "lk.transcription";
 const TRACK: &str = "lk.transcribed_track_id";
 const SOON: Duration = Duration::from_secs(60);
 
-/// What is said at length.
+/// A long text to speak.
 const WORDS: &str = "one two three four five one two three four five one two";
 
 /// Its wheel has the model.
@@ -54,8 +54,8 @@ impl Speech {
         Some(Self { espeak, python, folder: tempfile::tempdir().expect("a folder") })
     }
 
-    /// A WAV file in which this is said, slowly, after two seconds of silence: what is played before the
-    /// agent is subscribed is not heard.
+    /// A WAV file in which espeak-ng speaks these words, slowly, after two seconds of silence: what is played
+    /// before the agent is subscribed is not received.
     fn say(&self, words: &str) -> PathBuf {
         let file = self.folder.path().join(words).with_extension("wav");
         let mut espeak = Command::new(&self.espeak);
@@ -197,7 +197,7 @@ async fn speech_becomes_a_transcription_of_its_speaker() {
     let eve = Guest::join(&server, "live", "eve").await;
     eve.play(speech.say("nine nine nine")).await;
 
-    let (file, mut said) = (speech.say(WORDS), 0);
+    let (file, mut attempts) = (speech.say(WORDS), 0);
     loop {
         let track = bob.play(&file).await;
         let texts = ada.transcription("bob", Some(&track), WORDS).await;
@@ -206,8 +206,8 @@ async fn speech_becomes_a_transcription_of_its_speaker() {
             break;
         }
         // On a busy machine the engine may not be ready with an interim text before the speech ends.
-        said += 1;
-        assert!(said < 5, "only final texts: {texts:?}");
+        attempts += 1;
+        assert!(attempts < 5, "only final texts: {texts:?}");
     }
 
     let track = ada.play(speech.say("three four five")).await;

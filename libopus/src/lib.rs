@@ -86,7 +86,7 @@ impl AudioEncoder for LibopusEncoder {
     }
 
     fn reset(&mut self) {
-        // It cannot fail, says its documentation.
+        // It cannot fail, by its documentation.
         let _ = self.encoder.reset_state();
     }
 }
@@ -145,7 +145,7 @@ impl AudioDecoder for LibopusDecoder {
     }
 
     fn reset(&mut self) {
-        // It cannot fail, says its documentation.
+        // It cannot fail, by its documentation.
         let _ = self.decoder.reset_state();
     }
 }

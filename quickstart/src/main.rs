@@ -4,10 +4,9 @@
 //! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it uses that server, otherwise a mock
 //! server in this process, with the rules of the real one and a mock room: it needs nothing but Rust.
 //!
-//! It exits with 0 after a job that succeeded, with 1 after a failure, and with 2 if its settings are
-//! invalid.
+//! It exits with 0 after a job that succeeded, with 1 after a failure, and with 2 for invalid settings.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its terminal")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints to its terminal")]
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -23,14 +22,6 @@ use agent_worker::{
 };
 
 const METADATA: &str = r#"{"name":"Ada"}"#;
-
-/// How long a dispatch may take to become a job.
-const DISPATCH_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How long it may take until the job has ended.
-const JOB_TIMEOUT: Duration = Duration::from_secs(30);
-
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Default, serde::Deserialize)]
 struct Greeting {
@@ -52,12 +43,8 @@ impl Agent for Quickstart {
     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         let Greeting { name } = ctx.metadata()?;
         let room = ctx.room();
-        step(&format!(
-            "attempt {}  in room {} as {}",
-            ctx.attempt(),
-            room.sid(),
-            room.local_participant().identity
-        ));
+        let me = room.local_participant();
+        step(&format!("attempt {}  in room {} as {}", ctx.attempt(), room.sid(), me.identity));
         let mut events = room.events();
         room.publish_data("chat", format!("Hello, {name}!")).await?;
         step(&format!("data       \"Hello, {name}!\" sent to everybody in the room"));
@@ -112,9 +99,8 @@ async fn run() -> Result<Outcome, Box<dyn Error>> {
             let api = ServerApi::new(&url.parse().map_err(ConfigError::Url)?, key, secret)?;
             let dispatch = async {
                 let request = DispatchRequest::new(&name, room).metadata(METADATA);
-                // A dispatch in the moment after the registration may reach no worker: it is replaced if no
-                // job was created.
-                Ok(api.ensure_dispatch(request, DISPATCH_TIMEOUT).await?.id)
+                // A dispatch immediately after the registration may reach no worker: then it is repeated.
+                Ok(api.ensure_dispatch(request, Duration::from_secs(20)).await?.id)
             };
             one_job(Worker::builder(agent).from_env().agent_name(&name), ends, dispatch).await
         }
@@ -149,21 +135,20 @@ async fn one_job(
     }
     step("registered");
     let job = async {
-        tokio::select! {
+        let id = tokio::select! {
             // A short job ends before the server lists it.
-            end = ends.recv() => Ok(end),
-            id = dispatch => {
-                step(&format!("dispatched {}", id?));
-                Ok(ends.recv().await)
-            }
-        }
+            end = ends.recv() => return Ok(end),
+            id = dispatch => id?,
+        };
+        step(&format!("dispatched {id}"));
+        Ok(ends.recv().await)
     };
-    let end = tokio::time::timeout(JOB_TIMEOUT, job).await;
-    let report = handle.drain(DRAIN_TIMEOUT).await;
+    let end = tokio::time::timeout(Duration::from_secs(30), job).await;
+    let report = handle.drain(Duration::from_secs(5)).await;
     step(&format!("drained    {report:?}"));
     running.await??;
     let end: Result<_, Box<dyn Error>> =
-        end.map_err(|_| "the job did not end within 30 s: the lines above show its progress")?;
+        end.map_err(|_| "the job did not end in 30 s: see the lines above")?;
     Ok(end?.ok_or("the worker stopped without an outcome")?.outcome)
 }
 

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_name_what_is_gone_and_what_is_new() {
+    fn differences_name_removed_and_added_items() {
         assert_eq!(differences("a\nb\n", "b\nc\n"), ["- a", "+ c"]);
         assert!(differences("b\na\n", "a\nb\n").is_empty());
     }

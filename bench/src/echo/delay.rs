@@ -1,4 +1,4 @@
-//! How much later sound is heard that went through an agent.
+//! The delay that an agent adds to sound that goes through it.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -33,7 +33,7 @@ pub(super) struct Delays {
     pub(super) cores: f64,
 }
 
-/// A burst, in milliseconds from when the official SDK got it to when it was heard.
+/// A burst, in milliseconds from when it was passed to the official SDK to when it was heard.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Burst {
     /// By another client.

@@ -76,7 +76,7 @@ impl Options {
     }
 }
 
-/// Runs what is asked for; returns the table of figures.
+/// Runs the requested measurements; returns the table of figures.
 pub(crate) fn run(options: &Options) -> Result<String> {
     let options = options.clone().checked()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

@@ -74,7 +74,7 @@ pub(super) async fn measure(
     tokio::time::sleep(time).await;
     let after = marks(server, pid, &mut load).await?;
     let all = resident_kib(pid)?;
-    hears(&mut witness).await?;
+    wait_for_tone(&mut witness).await?;
     load.end().await?;
     let seconds = (after.at - before.at).as_secs_f64();
     let share = |of: fn(&Marks) -> f64| (of(&after) - of(&before)) / seconds;
@@ -120,7 +120,7 @@ async fn witness(server: &RealServer, prefix: &str) -> Result<OfficialClient> {
 }
 
 /// Waits until the witness has heard a second of what the load plays.
-async fn hears(witness: &mut OfficialClient) -> Result<()> {
+async fn wait_for_tone(witness: &mut OfficialClient) -> Result<()> {
     let mut heard: Vec<OfficialSound> = Vec::new();
     for _ in 0..WITNESSED {
         if let ClientEvent::Heard(sound) =

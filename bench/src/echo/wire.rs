@@ -31,7 +31,7 @@ pub(super) struct Wire {
 type Arrivals = Arc<Mutex<Vec<Instant>>>;
 
 impl Wire {
-    /// Joins a room, and listens to what this participant and the agent say.
+    /// Joins a room, and receives the sound of this participant and of the agent.
     pub(super) async fn join(server: &RealServer, room: &str, publisher: &'static str) -> Result<Self> {
         let token = server.token().identity("wire").join_room(room).sign()?;
         let room = WebRtc::default().connect(JoinRequest::new(server.url(), token)).await?;

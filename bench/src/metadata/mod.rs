@@ -1,4 +1,4 @@
-//! The cost of explaining what is wrong with worst-case metadata: time and memory, compared with serde_json
+//! The cost of the error for worst-case metadata: time and memory, compared with serde_json
 //! alone.
 //!
 //! Each reading has a process of its own, so that its peak memory is its own.

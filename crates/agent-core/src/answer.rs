@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_server_refuses_is_found_before() {
+    fn values_that_a_server_refuses_are_rejected_first() {
         let check = |answer: Answer, expected: &str| {
             let Answer::Accept(accept) = answer else { panic!("it accepts") };
             let shown = accept.check("guide").map_or_else(|e| e.to_string(), |()| "ok".to_owned());

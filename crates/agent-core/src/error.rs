@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_was_one_of_another_kind_in_between_is_what_it_was() {
+    fn an_error_converted_to_another_type_and_back_is_unchanged() {
         let busy = || JobError::retryable("busy", Duration::from_secs(5)).context("decoder");
         check(JobError::from(busy().into_error()), "Retryable { after: 5s } | decoder: busy");
         check(anyhow::Error::from(busy().into_error()), "Retryable { after: 5s } | decoder: busy");
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn constructors_say_their_kind() {
+    fn each_constructor_gives_an_error_of_its_kind() {
         check(JobError::fatal("quota_exceeded"), r#"Fatal { reason: "quota_exceeded" } | quota_exceeded"#);
         check(
             JobError::fatal("quota_exceeded").with_source("5 of 5 used"),

@@ -137,7 +137,7 @@ mod tests {
     proptest! {
         /// However lines come: at most one a second, and all are written or counted.
         #[test]
-        fn none_is_lost_and_none_too_many(waits in prop::collection::vec(0_u64..700, 1..200)) {
+        fn every_line_is_written_or_counted(waits in prop::collection::vec(0_u64..700, 1..200)) {
             let (mut limit, mut now, mut lines, mut seen) = (LogLimit::default(), 0, Vec::new(), 0);
             for wait in &waits {
                 let next = now + wait;

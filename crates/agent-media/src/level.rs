@@ -53,8 +53,8 @@ impl Level {
         (self.rms.round() as i8).clamp(-127, 0)
     }
 
-    /// Whether it is loud enough for speech: -50 dBFS or more. It is no detection of voices: noise is loud,
-    /// too.
+    /// Whether it is loud enough for speech: -50 dBFS or more. This does not detect voices: noise can be as
+    /// loud.
     #[must_use]
     pub fn is_voice(self) -> bool {
         self.rms >= VOICE

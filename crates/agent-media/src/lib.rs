@@ -5,7 +5,7 @@
 //! them (`container`), and what a recording of a participant consists of (`recorder`).
 //!
 //! It knows no RTP, no keys, no clock and no runtime: times are arguments, so that everything here can be
-//! tested on virtual time. Frames that are only forwarded need nothing of it.
+//! tested on virtual time. Frames that are only forwarded do not need it.
 //!
 //! ```
 //! use agent_media::{AudioFormat, AudioFrame};

@@ -1,6 +1,6 @@
 //! What is known of an Opus packet (RFC 6716, section 3) without decoding it.
 //!
-//! Every function takes any bytes: what is not a packet of Opus has no duration and no channels.
+//! Every function takes any bytes: bytes that are no Opus packet have no duration and no channels.
 //!
 //! ```
 //! use agent_media::opus_packet;
@@ -40,7 +40,7 @@ pub fn duration(packet: &[u8]) -> Option<Duration> {
     Some(Duration::from_micros(u64::from(samples(packet)?) * 1_000 / 48))
 }
 
-/// 1 (mono) or 2 (stereo), as it was encoded; a decoder makes either of it. `None` if it is not a packet of
+/// 1 (mono) or 2 (stereo), as it was encoded; a decoder can output either. `None` if it is not a packet of
 /// Opus.
 #[must_use]
 pub fn channels(packet: &[u8]) -> Option<u8> {

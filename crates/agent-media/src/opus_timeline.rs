@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_too_late_has_no_place() {
+    fn late_packets_have_no_place() {
         let mut timeline = OpusTimeline::new(0, false);
         for _ in 0..50 {
             timeline.push(&[0x78, 1, 2, 3]);

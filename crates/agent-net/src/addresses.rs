@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_failed_comes_last_for_a_while() {
+    async fn failed_addresses_are_last_for_a_while() {
         let addresses = Addresses::default();
         assert_eq!(order(&addresses), [1, 2, 3, 4]);
         addresses.failed(address(1));

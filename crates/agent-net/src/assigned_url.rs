@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_and_not_repeated() {
+    fn invalid_urls_are_refused_and_not_shown() {
         for url in [
             "a.example",
             "ftp://a.example",

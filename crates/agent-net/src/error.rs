@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_contains_what_to_do() {
+    fn a_refusal_contains_the_remedy() {
         let text = refused(401, "invalid token");
         assert!(
             text.starts_with("h:1 refused the connection with HTTP 401 (invalid token): check the API key"),

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_for_want_of_a_descriptor_is_known() {
+    fn an_error_for_lack_of_a_descriptor_is_recognized() {
         use std::io;
 
         use nix::errno::Errno;

@@ -53,9 +53,9 @@ pub async fn connect_websocket(
         result => return result,
     };
     // A list of before named the wrong region.
-    let listed_again = error.status() == Some(WRONG_REGION);
+    let refresh = error.status() == Some(WRONG_REGION);
     let http = HttpClient::new(options.clone());
-    for region in other_regions(url, token, &http, listed_again, end).await {
+    for region in other_regions(url, token, &http, refresh, end).await {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
@@ -68,7 +68,7 @@ pub async fn connect_websocket(
                 return Ok(opened);
             }
             Err(other) => {
-                tracing::debug!(%region, "no connection to this region of the project either: {}", line(&other));
+                tracing::debug!(%region, "could not connect to this region of the project: {}", line(&other));
                 if !may_work_elsewhere(&other) {
                     break;
                 }
@@ -79,18 +79,18 @@ pub async fn connect_websocket(
 }
 
 /// The same address in up to three other regions of a project of LiveKit Cloud, the nearest first; none of
-/// another server. `listed_again` asks for a new list, also if there is one that may still be used. A new
+/// another server. `refresh` asks for a new list, also if there is one that may still be used. A new
 /// list takes at most half of the time that is left.
 pub(crate) async fn other_regions(
     url: &Url,
     token: &Secret,
     http: &HttpClient,
-    listed_again: bool,
+    refresh: bool,
     end: Instant,
 ) -> Vec<Url> {
     let Some(host) = url.host_str().filter(|host| is_cloud_host(host)) else { return Vec::new() };
     let now = Instant::now();
-    let regions = match http.options().regions.fresh(host, now).filter(|_| !listed_again) {
+    let regions = match http.options().regions.fresh(host, now).filter(|_| !refresh) {
         Some(regions) => regions,
         None => {
             let until = now + end.saturating_duration_since(now) / 2;
@@ -137,7 +137,7 @@ impl Project<'_> {
                 regions
             }
             Err(error) => {
-                tracing::debug!(host = %name(host), "the regions of the project are not known: {}", line(&error));
+                tracing::debug!(host = %name(host), "could not list the regions of the project: {}", line(&error));
                 known.last(host).unwrap_or_default()
             }
         }

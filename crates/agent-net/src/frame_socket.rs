@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_sent_before_the_close_arrives_at_a_server_that_talks_meanwhile() {
+    async fn frames_before_the_close_arrive_at_a_server_that_sends_meanwhile() {
         let listener = narrow_listener();
         let serving = async {
             let (tcp, _) = listener.accept().await.unwrap();

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_shown_without_what_is_secret() {
+    fn a_target_is_shown_without_its_secret() {
         let from = Url::parse("ws://media.example.com/base/agent?protocol=1").unwrap();
         let shown = |location: &str| redirect_target(&from, location.as_bytes(), Some(&"hunter2".into()));
         let table = [

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_what_is_wrong() {
+    fn errors_name_the_invalid_part() {
         let invalid = |reason| UrlError::Invalid { reason };
         let table = [
             ("", UrlError::Empty),

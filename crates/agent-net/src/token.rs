@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_values_are_named() {
         let sign = |token: AccessToken| token.sign().map(|_| ()).unwrap_err();
         assert_eq!(sign(AccessToken::new("", "s")), TokenError::MissingKey);
         assert_eq!(sign(AccessToken::new("k", "")), TokenError::MissingSecret);

@@ -68,7 +68,7 @@ macro_rules! kinds {
     };
 }
 
-/// The pairs of state (`S`) and input (`I`) that have come up, and how to get to each state: a script of
+/// The pairs of state (`S`) and input (`I`) that have occurred, and how to get to each state: a script of
 /// steps (`O`).
 #[derive(Clone, Debug)]
 pub struct Coverage<S, I, O> {
@@ -133,8 +133,8 @@ impl<S: Copy + Ord + fmt::Debug, I: Copy + Ord + fmt::Debug, O: Clone> Coverage<
         Ok(())
     }
 
-    /// What is not covered: pairs that have not come up, and states that came up and are not listed. `None`:
-    /// nothing.
+    /// What is not covered: pairs that have not occurred, and states that occurred and are not listed.
+    /// `None`: nothing.
     #[must_use]
     pub fn gaps(&self) -> Option<String> {
         let missing = self.missing();
@@ -160,7 +160,7 @@ impl<S: Copy + Ord + fmt::Debug, I: Copy + Ord + fmt::Debug, O: Clone> Coverage<
     }
 }
 
-/// The size: states × inputs, and how many pairs of all came up.
+/// The size: states × inputs, and how many of all pairs have occurred.
 impl<S: Copy + Ord + fmt::Debug, I: Copy + Ord + fmt::Debug, O: Clone> fmt::Display for Coverage<S, I, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (states, inputs) = (self.states.len(), self.inputs.len());
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_name_what_was_not_reached_and_what_is_not_listed() {
+    fn gaps_name_pairs_that_were_not_reached_and_states_that_are_not_listed() {
         let gaps = filled(State::ALL).gaps().unwrap();
         assert!(gaps.contains("3 × 3, 6 of 9") && gaps.contains("not reached: [Never]"), "{gaps}");
         assert!(gaps.contains("Never × Up") && !gaps.contains("Low × Up"), "{gaps}");

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_burst_the_memory_is_given_back() {
+    fn after_a_burst_the_memory_is_released() {
         let mut queue = DropOldest::default();
         for n in 0..1000 {
             queue.push_within(Entry(n, 1, 1), QueueLimits::default());

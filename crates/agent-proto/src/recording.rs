@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_recording_is_refused() {
+    fn invalid_recordings_are_refused() {
         let with = |bytes: &str, message: &str, number: &str| {
             let json = format!(
                 r#"{{"at":0,"bytes":"{bytes}","message":"{message}","number":"{number}","secret":""}}"#

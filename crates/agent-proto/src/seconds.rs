@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn invalid_durations_are_refused() {
         for wrong in [json!(-0.5), json!("1"), json!(null)] {
             assert!(deserialize(&wrong).is_err(), "{wrong}");
         }

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_controls_a_terminal_breaks_a_line_or_hides_is_escaped() {
+    fn control_characters_line_breaks_and_invisible_characters_are_escaped() {
         for (text, expected) in [
             ("eve\r\n\tERROR", r"eve\r\n\tERROR"),
             ("\0\u{1b}[31m\u{7}\u{7f}", r"\u{0}\u{1b}[31m\u{7}\u{7f}"),

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_are_woken_in_their_order() {
+    fn waiting_tasks_are_woken_in_their_order() {
         let (sender, receiver) = channel(0);
         let woken = Arc::new(Mutex::new(Vec::new()));
         let waker = |name| Waker::from(Arc::new(Named(name, Arc::clone(&woken))));

@@ -16,7 +16,7 @@ pub enum AgentState {
     Idle,
     /// It listens.
     Listening,
-    /// It works out what to say.
+    /// It prepares its answer.
     Thinking,
     /// It speaks.
     Speaking,

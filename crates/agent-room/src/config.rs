@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_automatic_depends_on_the_kind() {
+    fn automatic_subscription_depends_on_the_kind() {
         use AutoSubscribe::{All, AudioOnly, None, VideoOnly};
         let of = |kind| [All, None, AudioOnly, VideoOnly].map(|mode| mode.includes(kind));
         assert_eq!(of(TrackKind::Audio), [true, false, true, false]);

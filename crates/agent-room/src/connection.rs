@@ -33,9 +33,9 @@ pub(crate) enum TransportEvent {
     WantsRoute { remote: SocketAddr },
     /// An address of ours, for the server.
     Candidate { text: String },
-    /// UDP does not seem to get through: connect to this address.
+    /// UDP seems to be blocked: connect to this address over TCP.
     WantsTcp { remote: SocketAddr },
-    /// Neither does that, perhaps: something to do with a relay.
+    /// TCP may be blocked, too: carry out this action of a relay.
     Relay(RelayEvent),
     /// Nothing arrives any more. A [`MediaConnection::restart`] may help.
     Silent { detail: String },
@@ -45,7 +45,7 @@ pub(crate) enum TransportEvent {
     VideoPacket { track: Arc<str>, packet: VideoPacket },
     /// A frame of the audio track with this sid was received.
     Frame { track: Arc<str>, frame: EncodedFrame },
-    /// Somebody needs a key frame of a track of ours.
+    /// A receiver needs a key frame of a track of ours.
     KeyFrameRequested { track: CommandId },
     /// The connection is gone.
     Gone { detail: String },
@@ -137,7 +137,7 @@ pub(crate) trait MediaConnection: Sized {
     /// The system would send from `local` to `remote`; `None`: it has no route.
     fn routed(&mut self, remote: SocketAddr, local: Option<IpAddr>, now: Time);
 
-    /// Why there is no connection, and what to do about it.
+    /// The reason why there is no connection, and what to do about it.
     fn explain(&self) -> String;
 
     /// The current path to the server. `None`: nothing has come from it.

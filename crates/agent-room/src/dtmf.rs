@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digit_is_refused_by_name() {
+    fn other_characters_are_refused_and_named() {
         for digit in ['a', 'E', '+', ' ', 'ä', '\u{1b}'] {
             let error = packet(digit).unwrap_err();
             assert_eq!(error, RoomError::InvalidDtmf { digit });

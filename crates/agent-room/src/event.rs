@@ -73,7 +73,7 @@ pub struct DataReceived {
     pub sender: Option<String>,
     /// Whether it arrived on the reliable channel.
     pub reliable: bool,
-    /// Whether it was end-to-end encrypted: only who has the key can have sent it.
+    /// Whether it was end-to-end encrypted: only a participant with the key can have sent it.
     pub encrypted: bool,
 }
 

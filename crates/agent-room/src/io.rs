@@ -269,7 +269,7 @@ pub enum Output {
         /// The command that published the track.
         track: CommandId,
     },
-    /// The state of a track of ours, for who writes it: before the event about it, and before the
+    /// The state of a track of ours, for its writer: before the event about it, and before the
     /// result of the command.
     LocalTrack {
         /// The command that published the track.

@@ -1,5 +1,5 @@
-//! Emulation prevention of H.264 and H.265: in a payload there is no start code, as 3 stands before any byte
-//! up to 3 that follows two zeros.
+//! Emulation prevention of H.264 and H.265: a payload contains no start code, as a 3 is inserted before each
+//! byte of at most 3 that follows two zeros.
 
 /// Appends the bytes, escaped.
 pub(crate) fn escape_into(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -49,7 +49,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_escaped_comes_back(bytes in proptest::collection::vec(0..5_u8, 0..300)) {
+        fn escaped_bytes_are_unescaped(bytes in proptest::collection::vec(0..5_u8, 0..300)) {
             let escaped = escaped(&bytes);
             prop_assert_eq!(unescaped(&escaped), bytes);
             let start_code = |window: &[u8]| matches!(window, [0, 0, 0..=2]);

@@ -53,16 +53,16 @@ impl SubscriptionChoice {
         }
     }
 
-    /// Forgets what commands with smaller ids chose by hand. Who reads the track continues.
+    /// Removes the choices by hand of commands with smaller ids. Readers of the track continue.
     pub fn reset(&mut self, before: u64) {
         self.by_hand = self.by_hand.filter(|(_, id)| *id >= before);
         self.paused = self.paused.filter(|id| *id >= before);
         self.video = self.video.filter(|(_, id)| *id >= before);
     }
 
-    /// Whether the track is to be sent. `automatic`: whether it would be without a choice.
+    /// Whether the track is to be sent. `automatic`: whether it is sent without a choice.
     #[must_use]
-    pub fn wants(&self, automatic: bool) -> bool {
+    pub fn is_wanted(&self, automatic: bool) -> bool {
         self.by_hand.map_or(automatic || !self.readers.is_empty(), |(subscribe, _)| subscribe)
     }
 
@@ -96,20 +96,20 @@ mod tests {
     use super::*;
     use SubscriptionChange::{Choose, Enable, Read, StopReading, Subscribe};
 
-    fn wants(automatic: bool, changes: &[SubscriptionChange]) -> bool {
+    fn is_wanted(automatic: bool, changes: &[SubscriptionChange]) -> bool {
         let mut choice = SubscriptionChoice::default();
         changes.iter().for_each(|change| choice.apply(1, *change));
-        choice.wants(automatic)
+        choice.is_wanted(automatic)
     }
 
     #[test]
-    fn a_choice_by_hand_wins_over_readers_and_those_over_what_is_automatic() {
-        assert!(wants(true, &[]) && !wants(false, &[]));
-        assert!(wants(false, &[Read(1)]) && !wants(false, &[Read(1), StopReading(1)]));
-        assert!(wants(false, &[Read(1), Read(2), StopReading(1)]), "one reads on");
-        assert!(wants(true, &[Read(1), StopReading(1)]));
-        assert!(!wants(true, &[Subscribe(false)]) && !wants(false, &[Subscribe(false), Read(1)]));
-        assert!(wants(false, &[Subscribe(true), Read(1), StopReading(1)]));
+    fn choices_by_hand_override_readers_and_readers_the_default() {
+        assert!(is_wanted(true, &[]) && !is_wanted(false, &[]));
+        assert!(is_wanted(false, &[Read(1)]) && !is_wanted(false, &[Read(1), StopReading(1)]));
+        assert!(is_wanted(false, &[Read(1), Read(2), StopReading(1)]), "one still reads");
+        assert!(is_wanted(true, &[Read(1), StopReading(1)]));
+        assert!(!is_wanted(true, &[Subscribe(false)]) && !is_wanted(false, &[Subscribe(false), Read(1)]));
+        assert!(is_wanted(false, &[Subscribe(true), Read(1), StopReading(1)]));
     }
 
     #[test]
@@ -119,9 +119,9 @@ mod tests {
         for (id, change) in [(1, Subscribe(false)), (3, Enable(false)), (3, Choose(small)), (2, Read(1))] {
             choice.apply(id, change);
         }
-        assert!(!choice.wants(true) && !choice.is_enabled() && !choice.is_default());
+        assert!(!choice.is_wanted(true) && !choice.is_enabled() && !choice.is_default());
         choice.reset(3);
-        assert!(choice.wants(false) && !choice.is_enabled());
+        assert!(choice.is_wanted(false) && !choice.is_enabled());
         assert_eq!(choice.video(), small);
         choice.reset(4);
         assert!(choice.is_enabled() && !choice.is_default());

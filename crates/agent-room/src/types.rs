@@ -29,10 +29,10 @@ pub struct RoomInfo {
     pub recording: bool,
     /// When the room was created, in milliseconds since 1970.
     pub created_at_ms: i64,
-    /// How long the server keeps a room that nobody joined, in whole seconds; `None` if it does not say.
+    /// How long the server keeps a room that nobody joined, in whole seconds; `None` if it did not send it.
     pub empty_timeout: Option<Duration>,
-    /// How long after the last person left the server closes the room, in whole seconds; `None` if it does
-    /// not say.
+    /// How long after the last person left the server closes the room, in whole seconds; `None` if it did not
+    /// send it.
     pub departure_timeout: Option<Duration>,
 }
 
@@ -83,7 +83,7 @@ pub struct Participant {
     pub attributes: BTreeMap<String, String>,
     /// The kind of participant.
     pub kind: ParticipantKind,
-    /// More about its kind, if the server says more; at most 16.
+    /// Details of its kind, if the server sends any; at most 16.
     pub kind_details: Vec<KindDetail>,
     /// Whether its media and data connection is established, so that it can receive data.
     pub active: bool,

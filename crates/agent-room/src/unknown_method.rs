@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reported_is_short_and_on_one_line() {
+    fn reported_names_are_short_and_on_one_line() {
         let data = Reported::default().report(&"ä\n".repeat(1000), &"x".repeat(1000)).unwrap();
         for text in [&data.method, &data.caller] {
             assert!(text.chars().count() <= 129 && !text.contains(char::is_control), "{text}");

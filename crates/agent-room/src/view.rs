@@ -86,7 +86,7 @@ impl View {
         self.participants.values().filter(keeps).count()
     }
 
-    /// How old the room was when we joined it, by the server's clock; zero when it does not say.
+    /// How old the room was when we joined it, by the server's clock; zero if the server did not send it.
     #[must_use]
     pub fn age_when_joined(&self) -> Duration {
         let (joined, created) = (self.local.joined_at_ms, self.room.created_at_ms);
@@ -96,13 +96,13 @@ impl View {
         Duration::from_millis(u64::try_from(joined.saturating_sub(created)).unwrap_or_default())
     }
 
-    /// A track of another participant, and who publishes it.
+    /// A track of another participant, and its publisher.
     #[must_use]
     pub fn track(&self, sid: &str) -> Option<(&Arc<Participant>, &Track)> {
         self.participants.values().find_map(|participant| Some((participant, participant.tracks.get(sid)?)))
     }
 
-    /// A data track of another participant, and who publishes it.
+    /// A data track of another participant, and its publisher.
     #[must_use]
     pub fn data_track(&self, sid: &str) -> Option<(&Arc<Participant>, &DataTrack)> {
         self.participants
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_and_leaves_is_followed() {
+    fn joins_and_leaves_of_participants_are_followed() {
         let mut view = view();
         assert_eq!(view.apply(&joined("bob")), ViewChange::Changed);
         assert_eq!(view.apply(&joined("ada")), ViewChange::Changed);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_stream_begins_with_who_is_present_and_what_they_publish() {
+    fn a_new_stream_begins_with_the_present_participants_and_their_tracks() {
         let mut view = view();
         let mut ada = Participant { active: true, ..someone("ada") };
         ada.tracks.insert("TR_1".into(), Track { sid: "TR_1".into(), ..Track::default() });
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_received_and_who_speaks_is_kept_and_repeated_to_new_streams() {
+    fn subscriptions_and_speakers_are_kept_and_repeated_to_new_streams() {
         let mut view = view();
         let track = Track { sid: "TR_1".into(), ..Track::default() };
         let ada = with_track("ada", &track);

@@ -96,10 +96,10 @@ impl RoomBackend {
         OutgoingFrames::new(self.shared.clone())
     }
 
-    /// Reports that somebody needs a key frame of the video track that a [`RoomCommand::PublishTrack`] of
+    /// Reports that a receiver needs a key frame of the video track that a [`RoomCommand::PublishTrack`] of
     /// this id has published.
     pub fn key_frame_requested(&mut self, id: CommandId) {
-        self.shared.local_tracks.want_key_frame(id);
+        self.shared.local_tracks.request_key_frame(id);
     }
 
     /// Reports the state of the track that a [`RoomCommand::PublishTrack`] of this id has published:

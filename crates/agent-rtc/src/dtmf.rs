@@ -17,7 +17,7 @@ pub struct SendDtmf {
 }
 
 impl Room {
-    /// Sends a telephone key (DTMF) to everybody, of whom SIP participants act on it, or to
+    /// Sends a telephone key (DTMF) to everybody (only SIP participants act on it), or to
     /// [some](SendDtmf::to): one of `0`–`9`, `*`, `#` and `A`–`D`.
     ///
     /// It completes when the key was passed to the network. Keys that are sent without a pause between them

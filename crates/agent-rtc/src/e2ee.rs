@@ -48,8 +48,8 @@ impl Room {
         self.command(RoomCommand::UseE2eeKey { index }).await
     }
 
-    /// Replaces the key of this index by the one that follows it; others find it by themselves, within their
-    /// window. It keeps what was sent before from those who learn the new key only.
+    /// Replaces the key of this index by the next one of its ratchet; others find it by themselves, within
+    /// their window. A participant who learns only the new key cannot read what was sent before.
     ///
     /// # Errors
     /// As [`use_e2ee_key`](Self::use_e2ee_key).

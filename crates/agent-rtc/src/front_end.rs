@@ -1,4 +1,4 @@
-//! What agents and front ends agree on beyond the protocol: the chat, the state of an agent.
+//! Conventions of agents and front ends beyond the protocol: the chat, the state of an agent.
 
 use agent_room::{AGENT_STATE_ATTRIBUTE, AgentState, CHAT_TOPIC, RoomError};
 

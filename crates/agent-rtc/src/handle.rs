@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use agent_proto::BoxFuture;
-use agent_proto::text::{line, owned_pairs};
+use agent_proto::text::{name, owned_pairs};
 use agent_proto::watch;
 use agent_room::{
     CommandId, DataFilter, DisconnectReason, Participant, Publish, RoomCommand, RoomError, RpcCall, RpcError,
@@ -186,7 +186,8 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// [`TrackError`]: no participant publishes such a track, it is not audio, it has a stream already, or the room or the attempt is over.
+    /// [`TrackError`]: no participant publishes such a track, it is not audio, it has a stream already, or
+    /// the room or the attempt is over.
     pub fn encoded_audio(&self, track_sid: &str) -> Result<EncodedAudioStream, TrackError> {
         EncodedAudioStream::open(&self.shared, self.attempt, track_sid)
     }
@@ -334,7 +335,8 @@ pub(super) async fn leave(shared: &Shared, requests: &mpsc::Sender<RoomRequest>)
         shared.ended().await;
     };
     if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
-        tracing::warn!("the room {} was not left in time", line(shared.lock().view.room().name.clone()));
+        let room = shared.lock().view.room().name.clone();
+        tracing::warn!(room = %name(&room), limit = ?LEAVE_LIMIT, "the room was not left in time");
     }
 }
 

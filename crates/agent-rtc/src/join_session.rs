@@ -17,11 +17,11 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Keeps a join that failed after the server had admitted us, or that was given up, for a retry.
 ///
-/// A server that sees a job's agent leave its room ends the job, whatever its worker wants to report or to
-/// retry. So a join whose [request](super::JoinRequest::session) has a session does not leave the room when
-/// it fails or its future is dropped: the next one with the same session continues in it, and
-/// [`leave`](Self::leave), or dropping the last clone, leaves the room. Without a session such a join leaves
-/// immediately.
+/// When a job's agent leaves its room, the server ends the job, even if its worker is about to retry it or to
+/// report another outcome. So a join whose [request](super::JoinRequest::session) has a session does not
+/// leave the room when it fails or its future is dropped: the next one with the same session continues in it,
+/// and [`leave`](Self::leave), or dropping the last clone, leaves the room. Without a session such a join
+/// leaves immediately.
 #[derive(Clone, Default)]
 pub struct JoinSession {
     state: Arc<Mutex<State>>,
@@ -71,7 +71,7 @@ impl JoinSession {
             }
         };
         if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
-            tracing::debug!("the room of a join that failed or was given up is not left yet");
+            tracing::debug!("the room of a failed or abandoned join was not left in time");
         }
     }
 

@@ -19,8 +19,8 @@ pub(super) trait LaneFrame: QueueEntry {
     /// What a frame is counted for at most, on average, in bytes.
     const BYTES: usize;
 
-    /// Whether it can be used without the frame before it.
-    fn stands_alone(&self) -> bool {
+    /// Whether it can be decoded without the frames before it.
+    fn is_independent(&self) -> bool {
         true
     }
 
@@ -57,7 +57,7 @@ impl LaneFrame for EncodedVideoFrame {
     /// A key frame has more, and others far less.
     const BYTES: usize = 128 * 1024;
 
-    fn stands_alone(&self) -> bool {
+    fn is_independent(&self) -> bool {
         self.key_frame
     }
 
@@ -125,7 +125,7 @@ pub(super) struct Lane<F> {
 pub(super) struct Pushed {
     /// How many frames were dropped for it, possibly itself.
     pub(super) dropped: u64,
-    /// Whether the reader needs one that stands alone now.
+    /// Whether the reader needs an independent frame now.
     pub(super) interrupted: bool,
 }
 
@@ -133,7 +133,7 @@ struct State<F> {
     frames: DropOldest<F>,
     limits: QueueLimits,
     dropped: u64,
-    /// Frames were dropped, and none that stands alone came since.
+    /// Frames were dropped, and no independent one has come since.
     interrupted: bool,
     ended: bool,
     reader: Option<Waker>,
@@ -249,7 +249,7 @@ impl<F: LaneFrame> Lanes<F> {
 }
 
 impl<F: LaneFrame> OpenLanes<F> {
-    /// Gives a frame to who reads its track.
+    /// Passes a frame to the reader of its track.
     pub(super) fn push(&mut self, lanes: &Lanes<F>, track_sid: &str, frame: F) -> Pushed {
         if lanes.version.load(Ordering::Acquire) != self.version {
             let open = lanes.lock();
@@ -272,7 +272,7 @@ impl<F: LaneFrame> Lane<F> {
             return Pushed::default();
         }
         if state.interrupted {
-            if !frame.stands_alone() {
+            if !frame.is_independent() {
                 state.dropped = state.dropped.saturating_add(1);
                 return Pushed { dropped: 1, interrupted: false };
             }
@@ -355,7 +355,7 @@ impl<F: LaneFrame> State<F> {
     fn shrink(&mut self) -> u64 {
         let mut dropped = self.frames.shrink(self.limits);
         if dropped > 0 {
-            while self.frames.entries().next().is_some_and(|frame| !frame.stands_alone()) {
+            while self.frames.entries().next().is_some_and(|frame| !frame.is_independent()) {
                 dropped += self.frames.drop_oldest();
             }
             self.interrupted = self.frames.entries().next().is_none();

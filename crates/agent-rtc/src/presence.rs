@@ -156,7 +156,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[tokio::test]
-    async fn who_is_there_already_is_found_at_once() {
+    async fn a_participant_who_is_present_is_found_at_once() {
         let bot = participant("a-bot", ParticipantKind::Agent, true);
         let ada = participant("ada", ParticipantKind::Standard, true);
         let (room, _backend) = room(vec![bot.clone(), ada.clone()]);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_joins_counts_once_active() {
+    async fn a_participant_who_joins_counts_once_active() {
         let (room, mut backend) = room(vec![]);
         let waiting = tokio::spawn({
             let room = room.clone();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_in_time_and_the_end_of_the_room_are_errors() {
+    async fn a_timeout_and_the_end_of_the_room_are_errors() {
         let (room, mut backend) = room(vec![]);
         let filter = ParticipantFilter::human().within(MINUTE);
         let late = room.wait_for_participant(filter.clone()).await;

@@ -49,19 +49,19 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_worker_is_waited_for_and_not_for_ever() {
-        let (tell, known) = watch::channel(false);
+    async fn the_wait_for_the_worker_has_a_limit() {
+        let (sender, known) = watch::channel(false);
         let start = Instant::now();
         let mut first = ReconnectGate::new(Some(known));
         let wait = tokio::spawn(first.wait());
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert!(!wait.is_finished());
-        tell.send_replace(true);
+        sender.send_replace(true);
         wait.await.unwrap();
         assert_eq!(start.elapsed(), Duration::from_secs(3));
 
         // The timeout counts from the first wait on, however often the room retries.
-        tell.send_replace(false);
+        sender.send_replace(false);
         first.wait().await;
         assert_eq!(start.elapsed(), LIMIT);
         first.reconnected();

@@ -160,7 +160,7 @@ async fn stream(
     tell: &mpsc::Sender<RelayEvent>,
 ) -> Result<(), String> {
     let stream: Stream = connect_relay(host, port, secure, net).await.map_err(|error| describe(&error))?;
-    // Only for what a candidate says of us; it is never connected to.
+    // Only shown in a candidate; nobody connects to it.
     let local = SocketAddr::from(([0, 0, 0, 0], 0));
     let _ = tell.send(RelayEvent::Opened { relay, local }).await;
     let (mut reader, mut writer) = tokio::io::split(stream);

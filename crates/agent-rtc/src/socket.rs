@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_socket_speaks_both_families() {
+    async fn one_socket_supports_both_families() {
         let socket = Socket::bind().unwrap();
         echo(&socket, "127.0.0.1:0").await;
         if socket.families == Families::Both {

@@ -8,7 +8,7 @@ use crate::Room;
 
 impl Room {
     /// Subscribes to a track of another participant by hand, or unsubscribes from it: the server sends it to
-    /// us, or no longer does, whatever [`auto_subscribe`](super::JoinRequest::auto_subscribe) says.
+    /// us, or no longer does, whatever [`auto_subscribe`](super::JoinRequest::auto_subscribe) is.
     ///
     /// It completes when the request was sent; [`TrackSubscribed`](super::RoomEvent::TrackSubscribed),
     /// [`TrackUnsubscribed`](super::RoomEvent::TrackUnsubscribed) or

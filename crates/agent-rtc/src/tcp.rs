@@ -38,7 +38,7 @@ pub(super) struct TcpPaths {
     /// Counts connections: events of one that was replaced are ignored.
     last: u64,
     events: mpsc::Receiver<(u64, TcpEvent)>,
-    tell: mpsc::Sender<(u64, TcpEvent)>,
+    sender: mpsc::Sender<(u64, TcpEvent)>,
 }
 
 struct Path {
@@ -49,20 +49,20 @@ struct Path {
 
 impl TcpPaths {
     pub(super) fn new() -> Self {
-        let (tell, events) = mpsc::channel(MAX_WAITING);
-        Self { tasks: JoinSet::new(), paths: BTreeMap::new(), last: 0, events, tell }
+        let (sender, events) = mpsc::channel(MAX_WAITING);
+        Self { tasks: JoinSet::new(), paths: BTreeMap::new(), last: 0, events, sender }
     }
 
     /// Connects to the server's address, instead of an existing connection.
     pub(super) fn connect(&mut self, remote: SocketAddr) {
         let (sender, packets) = mpsc::channel(MAX_WAITING);
         self.last += 1;
-        let tell = Teller { number: self.last, events: self.tell.clone() };
+        let events = EventSender { number: self.last, events: self.sender.clone() };
         let carrying = async move {
-            if let Err(error) = carry(remote, packets, &tell).await {
+            if let Err(error) = carry(remote, packets, &events).await {
                 tracing::debug!(%remote, error = %line(error), "no TCP connection for media and data");
             }
-            tell.event(TcpEvent::Closed { remote }).await;
+            events.event(TcpEvent::Closed { remote }).await;
         };
         let task = self.tasks.spawn(carrying.in_current_span());
         let path = Path { number: self.last, packets: sender, task };
@@ -107,12 +107,12 @@ impl TcpEvent {
 }
 
 /// The sender of a connection's events.
-struct Teller {
+struct EventSender {
     number: u64,
     events: mpsc::Sender<(u64, TcpEvent)>,
 }
 
-impl Teller {
+impl EventSender {
     /// Whether the receiver still exists.
     async fn event(&self, event: TcpEvent) -> bool {
         self.events.send((self.number, event)).await.is_ok()
@@ -120,12 +120,16 @@ impl Teller {
 }
 
 /// Connects, and forwards packets until one side closes.
-async fn carry(remote: SocketAddr, mut packets: mpsc::Receiver<Vec<u8>>, tell: &Teller) -> io::Result<()> {
+async fn carry(
+    remote: SocketAddr,
+    mut packets: mpsc::Receiver<Vec<u8>>,
+    sender: &EventSender,
+) -> io::Result<()> {
     let connecting = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(remote));
     let stream = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
-    tell.event(TcpEvent::Connected { local, remote }).await;
+    sender.event(TcpEvent::Connected { local, remote }).await;
     let (reader, mut writer) = stream.into_split();
     let read = async {
         let mut reader = BufReader::new(reader);
@@ -137,7 +141,7 @@ async fn carry(remote: SocketAddr, mut packets: mpsc::Receiver<Vec<u8>>, tell: &
             let mut contents = vec![0; len];
             reader.read_exact(&mut contents).await?;
             let event = TcpEvent::Received { local, remote, contents: contents.into() };
-            if !tell.event(event).await {
+            if !sender.event(event).await {
                 return Ok(());
             }
         }

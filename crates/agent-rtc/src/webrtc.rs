@@ -163,7 +163,7 @@ impl Driver {
         config.join_timeout = request.timeout;
         config.reconnect_timeout = request.reconnect_timeout;
         config.seed = RandomState::new().build_hasher().finish();
-        // Before 1970 there is no time to tell.
+        // A clock before 1970 counts as 1970.
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         config.created_at_ms = i64::try_from(unix.as_millis()).unwrap_or(i64::MAX);
         let started = Instant::now();
@@ -205,13 +205,13 @@ impl Driver {
         let unrouted_frames = self.machine.unrouted_frames();
         let unsent_frames = self.machine.unsent_frames();
         if unsent_frames > 0 {
-            tracing::debug!(unsent_frames, "frames of audio tracks came while they could not be sent");
+            tracing::debug!(unsent_frames, "dropped frames of published tracks, which could not be sent");
         }
         if violations > 0 || unrouted_frames > 0 {
             tracing::debug!(
                 violations,
                 unrouted_frames,
-                "the server or the network sent things that it should not"
+                "received invalid messages, or frames of unknown tracks"
             );
         }
         self.relays.finish().await;

@@ -34,7 +34,7 @@ async fn server() -> (JoinRequest, Received) {
     (request, received)
 }
 
-/// Who is in pings once a second.
+/// Admits a participant, and has it ping once a second.
 async fn let_in(tcp: TcpStream, sender: mpsc::UnboundedSender<Request>) {
     let mut socket = tokio_tungstenite::accept_async(tcp).await.unwrap();
     let join = Response::Join(proto::JoinResponse {

@@ -227,7 +227,7 @@ impl Hub {
         let mut state = self.lock();
         if state.members.contains_key(&member) {
             state.receivers.insert(member, Arc::new(receiver));
-            // Nothing was logged, but who waits for a reader has one more place to look.
+            // Nothing was logged, but a task that waits for a reader has to check again.
             self.logged.send_modify(|_| {});
         }
     }
@@ -251,12 +251,12 @@ impl Hub {
         });
         if let Some(routed) = routed {
             self.send_frame(&routed.room, &routed.publisher, &routed.track_sid, routed.frame);
-            // Nothing was logged, but who waits for a frame has one more.
+            // Nothing was logged, but a task that waits for a frame has to check again.
             self.logged.send_modify(|_| {});
         }
     }
 
-    /// Waits until somebody who is sent this track reads it: frames that are sent from then on arrive.
+    /// Waits until a subscriber of this track reads it: frames that are sent from then on arrive.
     pub async fn wait_for_reader(&self, room: &str, publisher: &str, track_sid: &str) {
         let mut changes = self.changes();
         loop {

@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | `1` | run | installed, then run; an error if that fails |
 //! | unset, with `CI=true` | run | the same: a build server must not skip in silence |
-//! | unset | run | one line on stderr says what is missing, and the test is skipped |
-//! | `0` | skipped, and one line says so | the same |
+//! | unset | run | skipped, and one line on stderr names what is missing |
+//! | `0` | skipped, and one line on stderr reports it | the same |
 //!
 //! Any other value of `AGENT_TEST_REAL` counts as `1`.
 

@@ -220,12 +220,12 @@
 //! # });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//! The other way round, `ada.room().publish_audio(…)` plays to the agent: the test of the example `echo` does
-//! both. What is tested decides what it is tested with:
+//! In the other direction, `ada.room().publish_audio(…)` plays to the agent: the test of the example `echo`
+//! does both. The tool depends on what is tested:
 //!
 //! | what | with |
 //! |---|---|
-//! | what an agent says, and how it handles what it hears | `run_job`, as above |
+//! | the sound that an agent plays, and how it handles received sound | `run_job`, as above |
 //! | packets, without a codec | [`MockParticipant::send_frame`](crate::MockParticipant::send_frame), and [`Run::audio_by_agent`](crate::Run::audio_by_agent) |
 //! | whether LiveKit's clients hear it | [`OfficialClient::listen`](crate::OfficialClient::listen): frequency, level and silence of each second, as [`OfficialSound`](crate::OfficialSound) |
 //! | sound of LiveKit's clients | [`OfficialClient::publish_sound`](crate::OfficialClient::publish_sound): a tone or a file of WAV, with discontinuous transmission as they have it |
@@ -233,7 +233,7 @@
 //!
 //! Compare frequency, level and gaps, not samples: a codec changes them all, and delays them. With a real
 //! server the first seconds have the beginning of the sound in them, and on a busy machine a late packet is
-//! concealed: wait for a second that is as it should be.
+//! concealed: wait for a second without either.
 //!
 //! # Faults
 //! | fault | on [`MockServer`](crate::MockServer) |

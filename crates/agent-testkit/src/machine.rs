@@ -1,7 +1,7 @@
 //! The worker machine, without I/O: for tests of the core itself, with scripts or by hand.
 //!
-//! A [`Worker`] of this module is the machine inside of [`agent_worker::Worker`]: what happened goes in as an
-//! [`Input`] with its [`Time`], what is to be done comes out as an [`Output`]. A [`Script`] drives one by the
+//! A [`Worker`] of this module is the machine inside of [`agent_worker::Worker`]: each event is passed as an
+//! [`Input`] with its [`Time`], and each action is returned as an [`Output`]. A [`Script`] drives one by the
 //! contract below and checks its promises; it prints as code, so that one that failed can be kept as a test.
 //! [`Script::random`] makes one of a seed, [`Script::minimize`] a smaller one that fails as well, and with
 //! the feature `proptest` [`strategies`](crate::strategies) has both for proptest.

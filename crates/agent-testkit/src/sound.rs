@@ -1,4 +1,4 @@
-//! Sound to test with: a tone to play, and what PCM that was heard sounds like.
+//! Sound to test with: a tone to play, and measurements of received PCM.
 
 use std::f64::consts::TAU;
 use std::ops::Range;
@@ -13,7 +13,7 @@ const SILENT_DBFS: f64 = -60.0;
 /// The most sound that is made.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// How far a heard tone may be off, in hertz and in decibels: as much as codecs change it.
+/// How far a received tone may differ, in hertz and in decibels: as much as codecs change it.
 const HERTZ_OFF: f64 = 2.0;
 const DECIBELS_OFF: f64 = 1.0;
 
@@ -66,7 +66,7 @@ impl Tone {
         self.dbfs - PEAK_TO_RMS
     }
 
-    /// So much of it at this sample rate, the same in all channels, interleaved; at most ten minutes.
+    /// Samples of this duration, at most ten minutes: interleaved, the same in all channels.
     #[must_use]
     pub fn samples(self, sample_rate: u32, channels: u8, duration: Duration) -> Vec<i16> {
         let (step, peak) = (self.hertz * TAU / f64::from(sample_rate), 32_767.0 * ratio(self.dbfs));

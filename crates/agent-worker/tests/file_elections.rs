@@ -1,5 +1,5 @@
 //! Elections over files: three worker processes of one machine, of which the leader is killed and stopped.
-//! A program of its own, as who leads next is held to a second after the lease.
+//! A program of its own, as the next leader must lead within a second after the lease.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ use support::election_workers::{ElectionWorkers, NEXT, Report, What, run_if_chil
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// The processes of the test below begin here; in the test itself there is nothing to do.
+/// The entry of the child processes of the test below; without them it does nothing.
 #[tokio::test]
 async fn a_candidate() {
     run_if_child(|folder| FileCoordinator::open(folder).unwrap()).await;

@@ -184,8 +184,8 @@ async fn the_request_id_is_on_every_line_about_a_job() {
         "cleaning up",
         "a cleanup callback panicked: planted in a callback",
         "dropped a message that cannot be decoded",
-        "leading",
-        "released the lead",
+        "elected leader",
+        "released the lease",
         "cancelling",
         "job ended",
         "notified of",
@@ -199,7 +199,7 @@ async fn the_request_id_is_on_every_line_about_a_job() {
     for line in about(plain, &all) {
         assert!(!line.contains("request_id"), "{line}");
     }
-    // What is about no job is about the worker.
+    // Lines about no job are about the worker.
     let of_worker = [
         "starting worker",
         "registered worker",

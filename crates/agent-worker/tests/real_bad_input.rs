@@ -1,4 +1,4 @@
-//! Bad input at a real livekit-server: each text is a line of the guide, and what was joined outlives all of
+//! Bad input at a real livekit-server: each text is a line of the guide, and joined rooms survive all of
 //! it. A program of its own, as it throws garbage at every UDP socket of its process.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
@@ -166,7 +166,7 @@ async fn a_job_whose_room_cannot_be_joined_is_failed_with_the_reason() {
     running.await.expect("no panic").expect("drained");
 }
 
-/// Connections to the server into which something can be thrown.
+/// Connections to the server into which bytes can be injected.
 #[derive(Clone)]
 struct Tap {
     throw: broadcast::Sender<Vec<u8>>,
@@ -226,7 +226,7 @@ async fn wait_for_text(events: &mut RoomEvents, wanted: &str) {
 }
 
 #[tokio::test]
-async fn what_a_room_does_not_do() {
+async fn requests_that_a_room_refuses() {
     let Some(server) = real_server().await else { return };
     let may =
         |identity: &str| server.token().identity(identity).join_room("limits").can_update_own_metadata(true);
@@ -242,10 +242,10 @@ async fn what_a_room_does_not_do() {
     is_told("metadata", agent.set_metadata(long(600_000)).await);
     is_told("attributes", agent.set_attributes([("k", long(70_000))]).await);
     is_told("metadata for no server", agent.set_metadata(long(2_000_000)).await);
-    // More than the largest payload with its topic fits into no packet.
+    // More than the largest payload with its topic does not fit into a packet.
     let topic = agent.publish_data(long(2_000), vec![0; 64_000]).await.expect_err("too long");
     assert!(matches!(topic, RoomError::PacketTooLarge { .. }), "{topic}");
-    // The largest that is let through ends no connection either, however the server answers it.
+    // The largest permitted value does not end the connection either, however the server answers it.
     let largest = agent.set_metadata(long(1024 * 1024)).await.expect_err("over the server's limit");
     assert!(matches!(largest, RoomError::OverLimit { .. }), "{largest}");
     agent.publish_data("t", "still here").await.expect("sent");

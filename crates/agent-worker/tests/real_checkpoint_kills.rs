@@ -1,5 +1,5 @@
 //! Workers that are killed in the middle of a long job: another one resumes it, given by a real server,
-//! from a file, from Redis and from Valkey. A program of its own, as what a kill repeats is held to 50 ms.
+//! from a file, from Redis and from Valkey. A program of its own, as a kill may repeat at most 50 ms of work.
 #![cfg(unix)]
 #![allow(
     clippy::expect_used,
@@ -31,7 +31,7 @@ const ITEMS: u64 = 4_000;
 const ROOM: &str = "hall";
 const SOON: Duration = Duration::from_secs(30);
 
-/// What a test below starts in another process.
+/// The entry of the child processes of the tests below.
 #[tokio::test]
 async fn in_another_process() {
     run_worker().await;
@@ -182,7 +182,7 @@ async fn a_frozen_worker_is_superseded_with_redis() {
     supersede(&mut stage).await;
 }
 
-/// A worker that is believed to be dead comes back when another one has gone on with its job.
+/// A worker that seemed dead continues when another one has resumed its job.
 async fn supersede(stage: &mut Stage) {
     let (old_job, old) = stage.dispatch().await;
     let of = |lines: &[Line], pid| {

@@ -1,6 +1,6 @@
 //! Elections over a real Redis and Valkey: three worker processes, of which the leader is killed, stopped and
-//! cut off, and a server that restarts. A program of its own, as who leads next is held to a second after the
-//! lease.
+//! cut off, and a server that restarts. A program of its own, as the next leader must lead within a second
+//! after the lease.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -29,12 +29,12 @@ const SOON: Duration = Duration::from_secs(20);
 
 on_each_kind!(
     a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writes_nothing_more,
-    jobs_go_on_and_elections_recover_when_redis_restarts,
+    jobs_continue_and_elections_recover_when_redis_restarts,
     a_connection_that_hangs_costs_no_lead_and_delays_no_follower,
     a_redis_that_is_not_there_or_refuses_ends_the_job_with_a_clear_error,
 );
 
-/// The processes of the tests below begin here; in the test itself there is nothing to do.
+/// The entry of the child processes of the tests below; without them it does nothing.
 #[tokio::test]
 async fn a_candidate() {
     // A write that is held back must arrive late: its writer keeps waiting for it.
@@ -53,7 +53,8 @@ fn take(all: &mut Vec<ElectionWorker>, pid: u32) -> ElectionWorker {
 
 /// Waits until another one leads, and fails after the time within which that has to be.
 async fn another_leads(candidates: &ElectionWorkers, from: usize, before: u64, fault: Instant) {
-    let next = candidates.wait_for(from, SOON, |said| said.what == What::Leads && said.token > before).await;
+    let next =
+        candidates.wait_for(from, SOON, |report| report.what == What::Leads && report.token > before).await;
     assert!(fault.elapsed() <= NEXT, "{next:?} after {:?}", fault.elapsed());
 }
 
@@ -89,7 +90,7 @@ async fn a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writ
     another_leads(&candidates, from, leader.token, fault).await;
     let from = candidates.mark();
     stopped.process.signal("CONT");
-    candidates.wait_for(from, SOON, |said| said.pid == leader.pid && said.what == What::Refused).await;
+    candidates.wait_for(from, SOON, |report| report.pid == leader.pid && report.what == What::Refused).await;
     all.push(stopped);
 
     // Cut off: what it sends is held back, and arrives late.
@@ -100,7 +101,7 @@ async fn a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writ
     another_leads(&candidates, from, leader.token, fault).await;
     let from = candidates.mark();
     proxy.stall(false);
-    candidates.wait_for(from, SOON, |said| said.pid == leader.pid && said.what == What::Refused).await;
+    candidates.wait_for(from, SOON, |report| report.pid == leader.pid && report.what == What::Refused).await;
 
     // All are connected again, and one leads.
     candidates.leader().await;
@@ -108,7 +109,7 @@ async fn a_leader_that_is_killed_stopped_or_cut_off_is_followed_in_time_and_writ
     assert!(leaders >= 4, "{leaders}");
 }
 
-async fn jobs_go_on_and_elections_recover_when_redis_restarts(settings: RedisServerBuilder) {
+async fn jobs_continue_and_elections_recover_when_redis_restarts(settings: RedisServerBuilder) {
     let Some(redis) = redis_server_with(settings.durable(true)).await else { return };
     let mut candidates = ElectionWorkers::new("a_candidate").await;
     let mut all = Vec::new();
@@ -120,27 +121,33 @@ async fn jobs_go_on_and_elections_recover_when_redis_restarts(settings: RedisSer
     let leader = candidates.leader().await;
     redis.restart().await.unwrap();
     let from = candidates.mark();
-    candidates.wait_for(from, SOON, |said| said.what == What::Wrote && said.token == leader.token).await;
+    candidates
+        .wait_for(from, SOON, |report| report.what == What::Wrote && report.token == leader.token)
+        .await;
 
     // Unavailable for longer than a lease: there is no leader, then there is one.
     let leader = candidates.leader().await;
     let (from, away) = (candidates.mark(), Instant::now());
     redis.kill();
-    candidates.wait_for(from, LEASE, |said| said.what == What::Lost && said.token == leader.token).await;
+    candidates
+        .wait_for(from, LEASE, |report| report.what == What::Lost && report.token == leader.token)
+        .await;
     tokio::time::sleep(LEASE.saturating_sub(away.elapsed())).await; // also by Redis' clock
     let from = candidates.mark();
     redis.restart().await.unwrap();
     let back = Instant::now();
-    let next = candidates.wait_for(from, SOON, |said| said.what == What::Leads).await;
+    let next = candidates.wait_for(from, SOON, |report| report.what == What::Leads).await;
     assert!(next.token > leader.token && back.elapsed() < NEXT, "{next:?} after {:?}", back.elapsed());
 
     // Without anything: the tokens still grow.
     let leader = candidates.leader().await;
     let from = candidates.mark();
     redis.restart_empty().await.unwrap();
-    let next = candidates.wait_for(from, SOON, |said| said.what == What::Leads).await;
+    let next = candidates.wait_for(from, SOON, |report| report.what == What::Leads).await;
     assert!(next.token > leader.token, "{next:?} after {leader:?}");
-    candidates.wait_for(from, SOON, |said| said.what == What::Refused && said.token == leader.token).await;
+    candidates
+        .wait_for(from, SOON, |report| report.what == What::Refused && report.token == leader.token)
+        .await;
     candidates.leader().await;
 
     candidates.check();

@@ -46,7 +46,7 @@ async fn two_hundred_rooms_leave_nothing_behind() {
                         let limit = Duration::from_millis(1 + 2 * n + round);
                         drop(tokio::time::timeout(limit, WebRtc::default().connect(request)).await);
                     }
-                    // Dropped without a word.
+                    // Dropped without leaving.
                     1 => drop(WebRtc::default().connect(request).await.expect("joined")),
                     // Left in the middle of sending.
                     2 => {

@@ -52,7 +52,7 @@ async fn the_first_signal_drains_and_the_second_forces() {
     for handle in &handles {
         until(|| async { handle.status().await.is_some_and(|status| status.draining) }).await;
         let slots = handle.status().await.expect("it drains").slots;
-        assert_eq!(slots.running, 1, "a drain lets jobs go on");
+        assert_eq!(slots.running, 1, "a drain lets jobs continue");
     }
     assert!(!running.is_finished());
 

@@ -302,7 +302,7 @@ async fn a_reader_that_does_not_read_fails_alone() {
 }
 
 #[tokio::test]
-async fn streams_of_a_sender_who_leaves_without_closing_them_are_gone() {
+async fn open_streams_of_a_sender_that_leaves_are_removed() {
     let Some((_alone, server)) = alone().await else { return };
     let mut sizes = Vec::new();
     let two = join(&server, "left", "two").await;

@@ -75,8 +75,8 @@ impl Stage {
     async fn new() -> Option<Self> {
         let server = real_server().await?;
         let network = Network::default();
-        let (tell, seen) = watch::channel(Seen::default());
-        let worker = Worker::builder(Steady(Arc::new(tell)))
+        let (sender, seen) = watch::channel(Seen::default());
+        let worker = Worker::builder(Steady(Arc::new(sender)))
             .url(server.url())
             .credentials(server.api_key(), server.api_secret().clone())
             .net(network.options())
@@ -137,11 +137,11 @@ impl Stage {
     /// The server received the end of a job that it did not know any more.
     async fn server_reports_unknown(&self, job: &JobId) {
         let until = Instant::now() + SOON;
-        let told = || {
+        let is_logged = || {
             let lines = self.server.log().lines_with("received job update for unknown job");
             lines.iter().any(|line| line.contains(&job.to_string()))
         };
-        while !told() {
+        while !is_logged() {
             assert!(
                 Instant::now() < until,
                 "the end of {job} was not reported; {}",

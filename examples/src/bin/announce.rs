@@ -1,9 +1,8 @@
 //! Three agents in one room: each announces what it can do, receives the announcements of the others,
 //! including earlier ones, and requests what it cannot do itself.
 //!
-//! Runs on a mock server in this process: it needs nothing but Rust. The messages go over the room's own
-//! data; with `.pubsub(RedisPubSub::new(redis))` on the builder they go over Redis, and the agents need no
-//! common room.
+//! Runs on a mock server in this process: it needs nothing but Rust. The messages go over the room's data;
+//! with `.pubsub(RedisPubSub::new(redis))` on the builder they go over Redis, without a common room.
 
 #![allow(clippy::print_stdout, reason = "an example prints to its terminal")]
 
@@ -19,8 +18,7 @@ use agent_worker::coordination::ChannelEvent;
 use agent_worker::{Agent, JobContext, JobResult, Outcome};
 
 const CAPABILITIES: [&str; 3] = ["transcribe", "translate", "summarize"];
-/// More than any step takes.
-const SOON: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An agent that can do one thing, for as long as its room needs it.
 struct Capable {
@@ -48,9 +46,7 @@ impl Agent for Capable {
                         println!("{:<10} is asked by {}", self.capability, message.job_id());
                         jobs.publish(format!("done {wanted}")).await?;
                     }
-                    Some(("done", what)) => {
-                        let _ = self.helped.send((self.capability, what.to_owned()));
-                    }
+                    Some(("done", what)) => drop(self.helped.send((self.capability, what.to_owned()))),
                     _ => {}
                 },
                 Some(lost) => println!("{:<10} receives {lost:?}", self.capability),
@@ -61,30 +57,30 @@ impl Agent for Capable {
 }
 
 /// Each agent is helped by each other one; then they are cancelled.
-async fn meet() -> Result<Vec<Outcome>, Box<dyn Error>> {
+async fn run() -> Result<Vec<Outcome>, Box<dyn Error>> {
     let server = MockServer::start().await?;
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let mut jobs = Vec::new();
     for capability in CAPABILITIES {
-        let agent = Capable { capability, helped: tell.clone() };
+        let agent = Capable { capability, helped: sender.clone() };
         tokio::spawn(server.worker(agent).agent_name(capability).build()?.run());
         jobs.push(server.dispatch(JobSpec::room("lobby").agent_name(capability)).await?);
     }
     let mut helped = BTreeSet::new();
     while helped.len() < CAPABILITIES.len() * (CAPABILITIES.len() - 1) {
-        helped.extend(tokio::time::timeout(SOON, told.recv()).await?);
+        helped.extend(tokio::time::timeout(TIMEOUT, receiver.recv()).await?);
     }
     let mut outcomes = Vec::new();
     for job in jobs {
         job.terminate();
-        outcomes.push(job.outcome_within(SOON).await?);
+        outcomes.push(job.outcome_within(TIMEOUT).await?);
     }
     Ok(outcomes)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    for (capability, outcome) in CAPABILITIES.iter().zip(meet().await?) {
+    for (capability, outcome) in CAPABILITIES.iter().zip(run().await?) {
         println!("{capability:<10} ends: {outcome}");
     }
     Ok(())
@@ -95,7 +91,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_are_helped_by_all() {
-        assert_eq!(meet().await.unwrap(), vec![Outcome::Success; 3]);
+    async fn each_agent_is_helped_by_each_other_one() {
+        assert_eq!(run().await.unwrap(), vec![Outcome::Success; 3]);
     }
 }

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_that_is_resumed_knows_the_strikes() {
+    async fn a_resumed_job_has_the_strikes() {
         let store = MemoryStore::default();
         for (messages, removed) in [(2, 0), (1, 1)] {
             let store = store.clone();

@@ -1,14 +1,12 @@
 //! A long job that another worker resumes after a `kill -9`: nothing is skipped, and at most one interval's
 //! work is repeated.
 //!
-//! Without a server it demonstrates this: with a mock server in this process it starts a worker as another
-//! process, kills it in the middle of its job, starts a second one and dispatches the job again. Both use the
-//! same file.
+//! Without a server it demonstrates this with a mock server: it starts a worker as another process, kills it
+//! in the middle of its job, starts a second one with the same file, and dispatches the job again.
 //!
-//! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it is such a worker of that server,
-//! with the file `checkpoints.redb`: start it,
-//! `lk dispatch create --agent-name counter --room hall --metadata '{"items":10000}'`, `kill -9` it, and do
-//! both again.
+//! With `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set it is such a worker of that server:
+//! start it, `lk dispatch create --agent-name counter --room hall --metadata '{"items":10000}'`, `kill -9`
+//! it, and repeat.
 
 #![allow(clippy::print_stdout, reason = "an example prints to its terminal")]
 
@@ -38,8 +36,7 @@ struct Progress {
 
 async fn count(ctx: JobContext) -> JobResult {
     let Work { items } = ctx.metadata()?;
-    // The last saved value, of any worker. From now on it is saved automatically, also when the job is
-    // cancelled.
+    // The last value that any worker has saved. From now on it is saved automatically.
     let progress = ctx.checkpoint::<Progress>().resume().await?;
     println!("begins at {}", progress.get().done);
     while progress.get().done < items {
@@ -119,15 +116,13 @@ impl WorkerProcess {
         Ok(Self { child, output })
     }
 
-    /// Reads up to a line that contains this, or to the end. It blocks, which does not affect the mock server
-    /// on other threads.
+    /// Reads up to a line that contains this, or to the end. The mock server runs on other threads meanwhile.
     fn read_to(&mut self, mark: &str) -> Result<Counted, Box<dyn Error>> {
         let mut counted = Counted::default();
         for line in self.output.by_ref() {
             counted.last_line = line?;
-            counted
-                .items
-                .extend(counted.last_line.strip_prefix("item ").and_then(|item| item.parse::<u64>().ok()));
+            let item = counted.last_line.strip_prefix("item ").and_then(|item| item.parse::<u64>().ok());
+            counted.items.extend(item);
             if counted.last_line.contains(mark) {
                 break;
             }
@@ -138,8 +133,7 @@ impl WorkerProcess {
 
 impl Drop for WorkerProcess {
     fn drop(&mut self) {
-        // It may be dead already.
-        let _ = self.child.kill();
+        let _ = self.child.kill(); // it may be dead already
         let _ = self.child.wait();
     }
 }

@@ -51,19 +51,19 @@ async fn echo(ctx: JobContext, mode: Mode) -> JobResult {
 
 async fn repeat(ctx: &JobContext, participant: &Participant, track: &Track) -> Result<(), JobError> {
     let mut heard = ctx.room().audio(&track.sid, AudioFormat::MONO_48K)?;
-    let said = ctx.room().publish_audio(AudioTrackOptions::new(&participant.identity)).await?;
+    let output = ctx.room().publish_audio(AudioTrackOptions::new(&participant.identity)).await?;
     while let Some(received) = heard.next().await {
-        said.push(&received.audio).await?;
+        output.push(&received.audio).await?;
     }
-    said.wait_for_playout().await?;
+    output.wait_for_playout().await?;
     Ok(())
 }
 
 async fn pass_through(ctx: &JobContext, participant: &Participant, track: &Track) -> Result<(), JobError> {
     let mut heard = ctx.room().encoded_audio(&track.sid)?;
-    let said = ctx.room().publish_encoded_audio(AudioTrackOptions::new(&participant.identity)).await?;
+    let output = ctx.room().publish_encoded_audio(AudioTrackOptions::new(&participant.identity)).await?;
     while let Some(frame) = heard.next().await {
-        said.send(frame)?;
+        output.send(frame)?;
     }
     Ok(())
 }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_participant_says_comes_back() {
+    async fn the_sound_of_a_participant_comes_back() {
         for mode in [Mode::Pcm, Mode::PassThrough] {
             let job = JobSpec::room("lobby").participant("bob").script(plays_a_tone);
             run_job(move |ctx| echo(ctx, mode), job).await.assert_success();

@@ -1,6 +1,5 @@
-//! Three workers have one job each in one room, and one of them leads: it assigns tasks, the others do them
-//! and report. When the leader ends, another one takes over from the last written state, and no reported task
-//! is repeated.
+//! Three workers have one job each in one room, and one of them leads: it assigns tasks, the others report
+//! the results. When the leader ends, another one continues from the last written state and repeats no task.
 //!
 //! Runs on a mock server in this process: it needs nothing but Rust. For workers of several processes, give
 //! the builder `.coordinator(FileCoordinator::open(folder)?)`, on several machines
@@ -30,14 +29,13 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The messages of leader and followers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum Word {
+enum Message {
     Assign { to: String, task: u64 },
     Report { task: u64, result: u64 },
     Finished,
 }
 
-/// The leader's state. Written with its fencing token, so a replaced leader cannot overwrite that of its
-/// successor.
+/// The leader's state, written with its fencing token: a replaced leader cannot overwrite its successor's.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Ledger {
     results: BTreeMap<u64, u64>,
@@ -88,15 +86,15 @@ impl Member {
     /// Does tasks until all are done (`None`) or this job leads.
     async fn follow(&mut self, mut follower: Follower) -> Result<Option<Lease>, JobError> {
         loop {
-            let heard = tokio::select! {
+            let message = tokio::select! {
                 lease = follower.elected() => return Ok(Some(lease?)),
-                heard = self.hear() => heard?,
+                received = self.receive() => received?,
             };
-            match heard {
-                Some((_, Word::Assign { to, task })) if to == self.me => {
-                    self.jobs.publish_json(&Word::Report { task, result: task * task }).await?;
+            match message {
+                Some((_, Message::Assign { to, task })) if to == self.me => {
+                    self.jobs.publish_json(&Message::Report { task, result: task * task }).await?;
                 }
-                Some((_, Word::Finished)) => return Ok(None),
+                Some((_, Message::Finished)) => return Ok(None),
                 _ => {}
             }
         }
@@ -104,24 +102,22 @@ impl Member {
 
     /// Assigns tasks until all are reported.
     async fn lead(&mut self, lease: &Lease) -> JobResult {
-        let mut ledger: Ledger = match lease.read().await? {
-            Some(written) => serde_json::from_slice(&written.value)?,
-            None => Ledger::default(),
-        };
+        let written = lease.read().await?;
+        let mut ledger = written.map_or(Ok(Ledger::default()), |it| serde_json::from_slice(&it.value))?;
         self.show(Step::Leads { job: self.me.clone(), found: ledger.results.len() });
         let mut assigned = BTreeMap::new();
         let mut tick = tokio::time::interval(Duration::from_millis(20));
         while ledger.results.len() < usize::try_from(TASKS)? {
             tokio::select! {
                 _ = tick.tick() => self.assign(&ledger, &mut assigned).await?,
-                heard = self.hear() => if let Some((job, Word::Report { task, result })) = heard? {
+                message = self.receive() => if let Some((job, Message::Report { task, result })) = message? {
                     ledger.results.insert(task, result);
                     lease.write(serde_json::to_vec(&ledger)?).await?;
                     self.show(Step::Reported { job, task, result, total: ledger.results.len() });
                 },
             }
         }
-        self.jobs.publish_json(&Word::Finished).await?;
+        self.jobs.publish_json(&Message::Finished).await?;
         Ok(())
     }
 
@@ -140,7 +136,7 @@ impl Member {
         let open = |task: &u64| !ledger.results.contains_key(task) && !assigned.contains_key(task);
         let open: Vec<u64> = (0..TASKS).filter(open).collect();
         for (job, task) in self.helpers.difference(&busy).zip(open) {
-            self.jobs.publish_json(&Word::Assign { to: job.clone(), task }).await?;
+            self.jobs.publish_json(&Message::Assign { to: job.clone(), task }).await?;
             assigned.insert(task, (job.clone(), Instant::now()));
             self.show(Step::Assigned { job: job.clone(), task });
         }
@@ -148,15 +144,13 @@ impl Member {
     }
 
     /// The next valid message and its sender. The leader's timeout makes up for lost messages.
-    async fn hear(&mut self) -> Result<Option<(String, Word)>, JobError> {
+    async fn receive(&mut self) -> Result<Option<(String, Message)>, JobError> {
         match self.jobs.next().await {
             Some(ChannelEvent::Announced(other)) => {
                 self.helpers.insert(other.job_id.to_string());
                 Ok(None)
             }
-            Some(ChannelEvent::Message(message)) => {
-                Ok(message.json().ok().map(|word| (message.job_id().to_string(), word)))
-            }
+            Some(ChannelEvent::Message(it)) => Ok(it.json().ok().map(|text| (it.job_id().to_string(), text))),
             Some(_) => Ok(None),
             None => Err("the room is over".into()),
         }
@@ -189,10 +183,10 @@ struct Stage {
 impl Stage {
     async fn start() -> Result<Self, Box<dyn Error>> {
         let (server, store) = (MockServer::start().await?, MemoryCoordinator::new());
-        let (tell, steps) = mpsc::unbounded_channel();
+        let (sender, steps) = mpsc::unbounded_channel();
         let mut jobs = BTreeMap::new();
         for name in WORKERS {
-            let worker = server.worker(Team { steps: tell.clone() }).agent_name(name);
+            let worker = server.worker(Team { steps: sender.clone() }).agent_name(name);
             let worker = worker.coordinator(store.clone()).lease(Duration::from_secs(2)).build()?;
             tokio::spawn(worker.run());
             let job = server.dispatch(JobSpec::room("lobby").agent_name(name)).await?;
@@ -213,9 +207,7 @@ impl Stage {
                     leaders.push((job, found));
                 }
                 Step::Assigned { job, task } => println!("  {} gets task {task}", name(&job)),
-                Step::Silent { job, task } => {
-                    println!("  {} does not answer: task {task} is reassigned", name(&job))
-                }
+                Step::Silent { job, task } => println!("  {} is silent: reassigning task {task}", name(&job)),
                 Step::Reported { job, task, result, total } => {
                     println!("  {} reports task {task}: {result} ({total} of {TASKS})", name(&job));
                     if total == usize::try_from(TASKS)? {
@@ -274,12 +266,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_leader_hands_out_and_the_followers_report() {
+    async fn the_leader_assigns_and_the_followers_report() {
         assert!(matches!(leaders(usize::MAX).await.as_slice(), [(_, 0)]));
     }
 
     #[tokio::test]
-    async fn another_one_takes_over_when_the_leader_goes() {
+    async fn another_job_takes_over_when_the_leader_ends() {
         let leaders = leaders(3).await;
         let [(first, 0), (second, found)] = leaders.as_slice() else { panic!("{leaders:?}") };
         assert!(first != second && *found >= 3, "{leaders:?}");

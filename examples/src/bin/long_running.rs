@@ -41,16 +41,16 @@ impl Agent for Host {
             }
         });
         let mut chat = ctx.room().data("chat");
-        let mut said = 0_u64;
+        let mut messages = 0_u64;
         loop {
             tokio::select! {
                 reason = ctx.cancelled() => {
-                    tracing::info!(%reason, said, "the host goes");
+                    tracing::info!(%reason, messages, "the host leaves");
                     return Ok(());
                 }
                 message = chat.next() => match message {
-                    Some(Ok(_)) => said += 1,
-                    Some(Err(missed)) => said += missed.count,
+                    Some(Ok(_)) => messages += 1,
+                    Some(Err(missed)) => messages += missed.count,
                     None => return Ok(()),
                 },
             }
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    fn said(run: &Run) -> Vec<String> {
+    fn sent(run: &Run) -> Vec<String> {
         run.sent_by_agent().map(|sent| sent.text()).collect()
     }
 
@@ -88,7 +88,7 @@ mod tests {
         });
         let run = run_job(host, spec).await;
         run.assert_success();
-        assert_eq!(said(&run), ["Welcome, ada!", "Welcome, bob!", "Goodbye!"]);
+        assert_eq!(sent(&run), ["Welcome, ada!", "Welcome, bob!", "Goodbye!"]);
         // Two hours, plus the ten seconds of waiting for people to return.
         let minutes = run.duration.as_secs() / 60;
         assert_eq!(minutes, 120, "{:?}", run.duration);
@@ -106,6 +106,6 @@ mod tests {
         });
         let run = run_job(host, spec).await;
         run.assert_success();
-        assert_eq!(said(&run), ["Goodbye!", "Goodbye!"], "each attempt has its cleanup");
+        assert_eq!(sent(&run), ["Goodbye!", "Goodbye!"], "each attempt has its cleanup");
     }
 }

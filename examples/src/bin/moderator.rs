@@ -28,8 +28,8 @@ enum Command {
 
 struct Moderator {
     unwelcome: &'static str,
-    /// How often each person has said it.
-    said: Mutex<BTreeMap<String, u32>>,
+    /// How often each person has used the unwelcome word.
+    counts: Mutex<BTreeMap<String, u32>>,
 }
 
 impl Moderator {
@@ -41,16 +41,16 @@ impl Moderator {
         let mut chat = ctx.room().data("chat");
         while let Some(line) = chat.next().await {
             let line = line?;
-            let said = line.payload.as_ref() == self.unwelcome.as_bytes();
-            if let (true, Some(person)) = (said, line.sender) {
-                *self.said.lock().map_err(|_| "the counts are lost")?.entry(person).or_default() += 1;
+            let unwelcome = line.payload.as_ref() == self.unwelcome.as_bytes();
+            if let (true, Some(person)) = (unwelcome, line.sender) {
+                *self.counts.lock().map_err(|_| "the counts are lost")?.entry(person).or_default() += 1;
             }
         }
         Ok(())
     }
 
     fn report(&self) -> String {
-        self.said.lock().map(|said| format!("{said:?}")).unwrap_or_default()
+        self.counts.lock().map(|counts| format!("{counts:?}")).unwrap_or_default()
     }
 }
 
@@ -80,7 +80,7 @@ impl Agent for Moderator {
 }
 
 fn moderator() -> Moderator {
-    Moderator { unwelcome: "bother", said: Mutex::default() }
+    Moderator { unwelcome: "bother", counts: Mutex::default() }
 }
 
 fn main() -> ExitCode {
@@ -110,9 +110,9 @@ mod tests {
         });
         let run = run_job(moderator(), spec).await;
         run.assert_success();
-        let said: Vec<String> = run.sent_by_agent().map(|sent| sent.text()).collect();
+        let sent: Vec<String> = run.sent_by_agent().map(|sent| sent.text()).collect();
         assert_eq!(
-            said,
+            sent,
             ["Welcome, ada!", "the floor is open", "the floor is closed", r#"{"ada": 4}"#],
             "the listener has received all"
         );

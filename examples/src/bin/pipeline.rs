@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_sum_ends_the_job_after_what_came_before() {
+    async fn an_invalid_sum_ends_the_job_after_the_sums_before_it() {
         let run = run_job(calculate, asking(&["1 + 2", "one", "3"])).await;
         let Outcome::Failed { error } = &run.outcome else { panic!("{}", run.timeline) };
         assert_eq!(

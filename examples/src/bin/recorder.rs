@@ -1,9 +1,9 @@
 //! Records what participants say and show, each to files of its own: WebM or MP4, or Ogg Opus of audio alone.
 //!
-//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, as
-//! `cargo run -p examples --bin recorder -- FOLDER`, then dispatch the agent `recorder` to a room, for
-//! example with the metadata `{"format":"webm","max_duration_seconds":60}`. The folder is
-//! an argument of the program and not of the job, as whoever dispatches may not write to this machine.
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, as `cargo run -p examples --bin
+//! recorder -- FOLDER`, then dispatch the agent `recorder` to a room, for example with the metadata
+//! `{"format":"webm","max_duration_seconds":60}`. The folder is an argument of the program and not of the
+//! job: a dispatch must not choose where this machine is written to.
 //!
 //! Files that are written can be played at any moment, also after this program was killed. As a file begins,
 //! and when it is complete, those in the room receive its name as JSON on the topic `recording`.
@@ -98,8 +98,11 @@ mod tests {
             let [begun, ended] = of_them[..] else { panic!("{notices:?}") };
             assert_eq!((&begun["file"], &begun["duration_seconds"]), (&ended["file"], &Value::Null));
             let file = folder.path().join(begun["file"].as_str().unwrap());
-            let (seconds, said) = (seconds(&file), ended["duration_seconds"].as_f64().unwrap());
-            assert!((seconds - expected).abs() < 0.3 && (seconds - said).abs() < 0.01, "{seconds} {said}");
+            let (seconds, reported) = (seconds(&file), ended["duration_seconds"].as_f64().unwrap());
+            assert!(
+                (seconds - expected).abs() < 0.3 && (seconds - reported).abs() < 0.01,
+                "{seconds} {reported}"
+            );
         }
         assert_eq!(folder.path().read_dir().unwrap().count(), 2);
     }

@@ -18,7 +18,7 @@ use agent_worker::{Router, Worker};
 
 use examples::{BoxError, Engine, EngineOptions, analyzer, recorder, transcriber};
 
-/// Records, transcribes and analyzes rooms, as the metadata of each job say.
+/// Records, transcribes and analyzes rooms, as the metadata of each job select.
 #[derive(Debug, Parser)]
 struct Options {
     /// The folder for the files of recordings.

@@ -1,9 +1,9 @@
 //! Plays a file to a room, once somebody is there, and ends: WAV, which is encoded, or Ogg Opus, whose
 //! packets are sent as they are.
 //!
-//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, as
-//! `cargo run -p examples --bin speaker -- FILE`, then dispatch the agent `speaker` to a room. The file is an
-//! argument of the program and not of the job, as whoever dispatches may not read the files of this machine.
+//! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, as `cargo run -p examples --bin
+//! speaker -- FILE`, then dispatch the agent `speaker` to a room. The file is an argument of the program and
+//! not of the job: a dispatch must not choose which files of this machine are read.
 
 use std::fs::File;
 use std::io::{Cursor, Read};

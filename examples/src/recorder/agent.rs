@@ -90,7 +90,7 @@ async fn record(ctx: JobContext, job: RecordingJobMetadata, folder: PathBuf) -> 
     }
 }
 
-/// What a recording ended with. One that was cancelled has nothing to say.
+/// The result of a recording. One that was cancelled counts as a success.
 fn finished(recorded: Result<Result<(), JobError>, tokio::task::JoinError>) -> JobResult {
     recorded.unwrap_or(Ok(()))
 }

@@ -39,7 +39,7 @@ pub(super) struct Recording {
     layer: VideoChoice,
 }
 
-/// What is told to those in the room: of whom which file is written, and once it is complete, how long it is.
+/// The notice to the room: whose file is written, its name, and once it is complete, its duration.
 #[derive(Serialize)]
 struct Notice<'n> {
     identity: &'n str,
@@ -193,7 +193,7 @@ impl Recording {
         Ok(())
     }
 
-    /// Tells those in the room. A room that was closed takes nothing.
+    /// Sends a notice to the room. A closed room accepts nothing.
     async fn notify(&self, duration: Option<Duration>) {
         let Self { identity, file, .. } = self;
         let duration_seconds = duration.map(|duration| duration.as_secs_f64());

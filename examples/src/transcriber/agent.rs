@@ -58,7 +58,7 @@ async fn transcribe(ctx: JobContext, job: TranscriptionJobMetadata, engine: Arc<
     }
     // The tracks notice the end by themselves. A room that was closed takes no texts.
     if ctx.is_in_room() && timeout(ctx.grace().saturating_sub(RESERVE), join_all(tracks)).await.is_err() {
-        tracing::warn!("the engine is too slow: what was said last is not transcribed");
+        tracing::warn!("the last segments were not transcribed: the engine is too slow");
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 use super::engine::{BoxError, MAX_TEXT, Speech, SpeechToText, excerpt, too_long};
 
-/// The variables with what the command may want to know.
+/// The environment variables of the command.
 const LANGUAGE: &str = "SPEECH_LANGUAGE";
 const MODEL: &str = "SPEECH_MODEL";
 

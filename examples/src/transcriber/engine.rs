@@ -16,7 +16,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Maximum length of the text of a segment, in bytes: some hundred times that of 15 seconds of speech.
 pub(crate) const MAX_TEXT: usize = 64 * 1024;
 
-/// A segment of speech, and what an engine may want to know of it.
+/// A segment of speech, and what an engine may need to know of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Speech {
     pub(crate) audio: AudioFrame,
@@ -47,8 +47,8 @@ impl Speech {
 
 /// Turns speech into text. Implementations: a [command](super::command), and an [HTTP endpoint](super::http).
 pub(crate) trait SpeechToText: Send + Sync + 'static {
-    /// The text of a segment; empty if nothing was said. What is dropped before it has ended leaves nothing
-    /// behind.
+    /// The text of a segment; empty if nothing was said. The future can be dropped before it has ended, and
+    /// leaves nothing behind.
     fn transcribe<'a>(&'a self, speech: &'a Speech) -> BoxFuture<'a, Result<String, BoxError>>;
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::VoiceDetector;
 
-/// The sound before the first frame of speech that belongs to a segment: a detector notices the beginning of
+/// How much sound before the first frame of speech belongs to a segment: a detector notices the beginning of
 /// a word late.
 const LEAD: usize = samples_in(Duration::from_millis(320));
 
@@ -15,7 +15,7 @@ const BEGIN_WINDOW: u32 = 10;
 /// A pause that ends a segment. Within a sentence pauses are shorter.
 const PAUSE_FRAMES: usize = samples_in(Duration::from_millis(640)) / VoiceDetector::FRAME;
 
-/// Silence that may be the beginning of a pause: during it nothing new is said.
+/// Silence that may be the beginning of a pause: no interim text is requested during it.
 const BREATH_FRAMES: usize = samples_in(Duration::from_millis(160)) / VoiceDetector::FRAME;
 
 /// How much of the pause belongs to the segment.

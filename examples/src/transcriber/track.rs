@@ -17,7 +17,7 @@ use super::metadata::TranscriptionJobMetadata;
 use super::segmenter::Segmenter;
 use crate::VoiceDetector;
 
-/// How much more must have been said before another interim text of the same segment.
+/// How much more speech there must be before another interim text of the same segment.
 const INTERIM_STEP: Duration = Duration::from_secs(1);
 
 /// Maximum number of segments that wait for an engine that is slower than their speaker.
@@ -33,7 +33,7 @@ pub(crate) struct Transcription {
     engine: Arc<Engine>,
     voice: VoiceDetector,
     segmenter: Segmenter,
-    /// Segments that the engine has not got yet.
+    /// Segments that were not passed to the engine yet.
     waiting: VecDeque<Vec<i16>>,
     running: Option<Recognition>,
     /// The samples that the last interim text of the open segment was made of.
@@ -76,12 +76,13 @@ impl Transcription {
         }
     }
 
-    /// Transcribes the track until it ends, or the job does; then what was said last, and what was collected.
+    /// Transcribes the track until it ends, or the job does; then the last speech, and sends the collected
+    /// texts.
     pub(crate) async fn run(mut self, ctx: JobContext, mut audio: AudioStream) {
         loop {
             tokio::select! {
                 received = audio.next() => match received {
-                    Some(received) => self.hear(&received.audio),
+                    Some(received) => self.process(&received.audio),
                     None => break,
                 },
                 (is_final, text) = recognized(&mut self.running) => self.take(is_final, text).await,
@@ -92,7 +93,7 @@ impl Transcription {
         self.finish().await;
     }
 
-    fn hear(&mut self, audio: &AudioFrame) {
+    fn process(&mut self, audio: &AudioFrame) {
         let Self { voice, segmenter, waiting, interim_len, speaker, .. } = self;
         voice.push(audio, |frame, is_voice| {
             if let Some(segment) = segmenter.push(frame, is_voice) {
@@ -100,14 +101,14 @@ impl Transcription {
                 if waiting.len() < MAX_WAITING {
                     waiting.push_back(segment);
                 } else {
-                    tracing::warn!(speaker, "the engine is too slow: a segment is not transcribed");
+                    tracing::warn!(speaker, "a segment was not transcribed: the engine is too slow");
                 }
             }
         });
     }
 
-    /// Gives the engine what is next: a whole segment, which does not wait for an interim text, or else what
-    /// was said of the open one.
+    /// Passes the next speech to the engine: a whole segment, which does not wait for an interim text, or
+    /// else the speech of the open segment so far.
     fn start_next(&mut self) {
         if !self.waiting.is_empty() && self.running.as_ref().is_some_and(|running| !running.is_final) {
             self.running = None;
@@ -146,7 +147,7 @@ impl Transcription {
             Ok(text) if is_final => self.end_segment(text).await,
             Ok(text) => self.show(text).await,
             Err(error) if is_final => {
-                tracing::warn!(speaker, %error, "a segment is not transcribed");
+                tracing::warn!(speaker, %error, "a segment was not transcribed");
                 // What was shown of it is better than nothing.
                 let text = self.shown.clone().unwrap_or_default();
                 self.end_segment(text).await;
@@ -172,7 +173,7 @@ impl Transcription {
                 self.send(text).await;
             }
         } else if self.collected_len + text.len() > MAX_COLLECTED {
-            tracing::warn!(speaker = self.speaker, "more was said than is kept: a segment is dropped");
+            tracing::warn!(speaker = self.speaker, "the transcript is full: a segment was dropped");
         } else if !text.is_empty() {
             self.collected_len += text.len();
             self.collected.push(text);
@@ -190,7 +191,7 @@ impl Transcription {
         }
     }
 
-    /// Waits for the texts of all that was said, and sends those that were collected.
+    /// Waits for the texts of all segments, and sends those that were collected.
     async fn finish(&mut self) {
         self.waiting.extend(self.segmenter.finish());
         self.start_next();

@@ -50,7 +50,7 @@ fn streams() -> Vec<(AudioFormat, EncoderOptions)> {
 }
 
 #[test]
-fn each_decodes_what_the_other_encodes() {
+fn each_codec_decodes_packets_of_the_other() {
     for (format, options) in streams() {
         let source = speech(format, 3 * format.sample_rate() as usize);
         let out = AudioFormat::MONO_48K;
@@ -78,13 +78,13 @@ fn a_tone_keeps_its_level() {
         (AudioFormat::STEREO_48K, EncoderOptions::new()),
     ] {
         let source = tone(format, 440.0, 0.25, 2 * 48_000);
-        let want = power(&tone(AudioFormat::MONO_48K, 440.0, 0.25, 48_000));
+        let expected = power(&tone(AudioFormat::MONO_48K, 440.0, 0.25, 48_000));
         for (encoder, decoder) in [(ROPUS, LIBOPUS), (LIBOPUS, ROPUS), (ROPUS, ROPUS)] {
             let packets = encode(encoder, format, &options, &source);
             let samples = decode(decoder, AudioFormat::MONO_48K, &packets);
             let (all, at_440) = (power(&samples[48_000..]), power_at(&samples[48_000..], 48_000, 440.0));
             let who = format!("{} to {}, {format}, {options:?}", encoder.name(), decoder.name());
-            assert!((all - want).abs() < 0.2 && (all - at_440).abs() < 0.1, "{who}: {want}, {all}, {at_440}");
+            assert!((all - expected).abs() < 0.2 && (all - at_440).abs() < 0.1, "{who}: {expected}, {all}, {at_440}");
         }
     }
 }
@@ -100,13 +100,13 @@ fn both_leave_out_silence() {
     let (ropus, libopus) = (unsent(ROPUS), unsent(LIBOPUS));
     assert!(ropus.abs_diff(libopus) <= 5, "ropus leaves out {ropus} packets, libopus {libopus}");
 
-    // What is said after the silence is heard by the other.
+    // Speech after the silence is decoded by the other codec.
     let source = [silence, speech(AudioFormat::MONO_48K, 48_000)].concat();
     for (encoder, decoder) in [(ROPUS, LIBOPUS), (LIBOPUS, ROPUS)] {
         let packets = encode(encoder, AudioFormat::MONO_48K, &options, &source);
         let samples = decode(decoder, AudioFormat::MONO_48K, &packets);
-        let (said, heard) = (power(&source[4 * 48_000..]), power(&samples[4 * 48_000..]));
-        assert!((said - heard).abs() < 2.0, "{}: {said}, then {heard} dB", encoder.name());
+        let (sent, received) = (power(&source[4 * 48_000..]), power(&samples[4 * 48_000..]));
+        assert!((sent - received).abs() < 2.0, "{}: {sent}, then {received} dB", encoder.name());
         assert!(power(&samples[48_000..3 * 48_000]) < 15.0);
     }
 }

@@ -110,7 +110,7 @@ mod tests {
             "running 9 tests",
             "test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.77s",
             "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 1.73s",
-            "a test says: test result: ok. 100 passed; 0 failed",
+            "a test prints: test result: ok. 100 passed; 0 failed",
         ];
         assert_eq!(counts(&lines), Counts { passed: 14, failed: 2, ignored: 1 });
     }

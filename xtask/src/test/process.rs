@@ -122,7 +122,7 @@ mod tests {
 
     /// The grandchild holds the pipe open: only its end closes it.
     #[test]
-    fn what_hangs_is_stopped_with_all_that_it_started() {
+    fn a_hanging_process_is_stopped_with_its_children() {
         let (mut read, write) = std::io::pipe().unwrap();
         let mut hanging = sh("sleep 30 & echo started >&2; wait");
         hanging.stderr(write);

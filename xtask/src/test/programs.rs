@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_not_disturbed_come_last_and_the_long_ones_first() {
+    fn programs_that_run_alone_are_last_and_long_ones_first() {
         let names = ["real_survival", "real_jobs", "lib agent_core", "real::redis"];
         let kind = |name: &str| if name.starts_with("lib ") { "lib" } else { "test" };
         let mut programs: Vec<Program> = names
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_named_are_there() {
+    fn listed_programs_exist() {
         let targets = targets::all().unwrap();
         let named = ALONE.iter().chain(FIRST).map(|(name, _)| name);
         for name in named.chain(OF_MANY_SUBJECTS) {

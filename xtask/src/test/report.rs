@@ -193,7 +193,7 @@ fmt: ok (1 s)\nunit: 41 passed (12 s)\nreal server: skipped, no Go toolchain\n\n
     }
 
     #[test]
-    fn the_slowest_programs_and_what_they_left_out_are_named() {
+    fn the_slowest_programs_and_their_shortened_tests_are_named() {
         let mut report = report(true);
         let passed = || Outcome::Passed(Counts { passed: 1, ..Counts::default() });
         let mut programs: Vec<Ran> = (1..=11).map(|n| ran(&format!("p{n}"), n, passed())).collect();

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_writes_is_read_and_shown_if_it_fails() {
+    fn the_output_of_a_program_is_read_and_shown_if_it_fails() {
         let folder = tempfile::tempdir().unwrap();
         let text = "echo 'agent-testkit: skipped: t, as there is no x (get x)' >&2
             echo 'test a ... shortened: 2 of 50 cuts'
@@ -224,8 +224,8 @@ mod tests {
             let ran = only(script(folder.path(), "p", text), long);
             assert_eq!(ran.outcome, Outcome::Passed(Counts { passed: 1, failed: 0, ignored: 0 }));
             let (here, real) = (folder.path().display(), folder.path().canonicalize().unwrap());
-            let said = format!("--test-threads=3 {digits} in {}|{here}", real.display());
-            assert_eq!(ran.last, Some(said));
+            let expected = format!("--test-threads=3 {digits} in {}|{here}", real.display());
+            assert_eq!(ran.last, Some(expected));
         }
     }
 

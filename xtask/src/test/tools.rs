@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_reported_in_one_line() {
+    fn missing_tools_are_reported_in_one_line() {
         assert_eq!(lack(true, true, true, true), None);
         assert_eq!(
             lack(true, false, false, true).unwrap(),

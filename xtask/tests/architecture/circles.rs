@@ -219,7 +219,7 @@ fn circles_are_found() {
 }
 
 #[test]
-fn no_circle_is_found_where_none_is() {
+fn no_circle_is_found_without_one() {
     let found = krate(&[
         ("lib.rs", "mod a; mod d; pub use a::{b, B, C};"),
         ("a/mod.rs", "pub mod b; mod c; pub use b::B; pub(crate) use self::c::C;"),

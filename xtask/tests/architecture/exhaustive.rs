@@ -76,14 +76,14 @@ fn open(file: &str, source: &str, names: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn what_only_drivers_match_is_exhaustive() {
+fn enums_that_only_drivers_match_are_exhaustive() {
     let all = DRIVER_ONLY.iter().flat_map(|(file, names)| open(file, &super::read(file), names));
     super::none(&all.collect::<Vec<_>>());
 }
 
 /// An enum that users match is recognized as such.
 #[test]
-fn what_users_match_is_not() {
+fn enums_that_users_match_are_not_exhaustive() {
     for (file, name) in [
         ("crates/agent-room/src/event.rs", "RoomEvent"),
         ("crates/agent-core/src/outcome.rs", "CancelReason"),

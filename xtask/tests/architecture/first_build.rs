@@ -38,7 +38,7 @@ fn the_quickstart_derives_no_serde() {
 }
 
 #[test]
-fn what_is_too_much_is_found() {
+fn unwanted_and_too_many_packages_are_found() {
     let built = |names: &[String]| names.iter().cloned().collect();
     assert!(violations(&built(&["tokio v1.54.1".to_owned(), "zerocopy-not v1".to_owned()])).is_empty());
     assert_eq!(

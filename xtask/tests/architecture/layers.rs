@@ -145,7 +145,7 @@ fn a_worker_without_media_links_no_codec() {
 
 /// The names above are those of real packages: the worker links some of them, as it may.
 #[test]
-fn what_is_linked_is_found() {
+fn linked_packages_are_found() {
     let linked = linked_into("agent-worker");
     assert_eq!(
         refused("agent-worker", &linked, &["ring", "mio", "tokio"]),

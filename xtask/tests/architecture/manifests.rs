@@ -84,7 +84,7 @@ fn the_package_apart_has_the_same_settings() {
 }
 
 #[test]
-fn what_is_not_inherited_is_found() {
+fn values_that_are_not_inherited_are_found() {
     let good = format!("[package]\n{}\n\n[dependencies]\nbytes.workspace = true\n", INHERITED.join("\n"));
     assert_eq!(manifest("a", &good), [""; 0]);
     let bad = good

@@ -62,7 +62,8 @@ impl FileCoordinator {
     /// folder.
     ///
     /// # Errors
-    /// [`CoordinationError::Folder`]: it cannot be created or is not a folder; [`CoordinationError::File`]: it cannot be written to.
+    /// [`CoordinationError::Folder`]: it cannot be created or is not a folder; [`CoordinationError::File`]:
+    /// it cannot be written to.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, CoordinationError> {
         let folder: PathBuf = folder.into();
         // An empty path would be the working directory.
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_handle_sees_what_the_first_did() {
+    async fn another_handle_sees_the_changes_of_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("made/by/it");
         let (a, b) = (FileCoordinator::open(&path).unwrap(), FileCoordinator::open(&path).unwrap());
@@ -405,7 +406,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_leader_wrote_lives_as_long_as_it_leads() {
+    async fn a_written_value_is_kept_while_its_leader_leads() {
         let folder = tempfile::tempdir().unwrap();
         let coordinator = FileCoordinator::open(folder.path()).unwrap();
         let token = token(coordinator.acquire("room", "a", LEASE).await.unwrap());
@@ -435,7 +436,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_old_is_removed_when_it_is_opened() {
+    async fn old_files_are_removed_when_the_store_is_opened() {
         let folder = tempfile::tempdir().unwrap();
         let coordinator = FileCoordinator::open(folder.path()).unwrap();
         let long = "x".repeat(MAX_KEY_LEN);

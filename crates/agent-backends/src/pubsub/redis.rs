@@ -258,8 +258,8 @@ impl Topics {
                 for frame in
                     fields.into_iter().filter(|(field, _)| field == "f").map(|(_, frame)| Bytes::from(frame))
                 {
-                    let wants = topic.inboxes.values().filter(|(from, _)| id > *from);
-                    wants.for_each(|(_, inbox)| inbox.deliver(&frame));
+                    let waiting = topic.inboxes.values().filter(|(from, _)| id > *from);
+                    waiting.for_each(|(_, inbox)| inbox.deliver(&frame));
                 }
             }
         }

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_is() {
+    fn the_role_of_a_server_is_recognized() {
         for (mode, given, expected) in [
             ("standalone", "master", Role::Primary),
             ("standalone", "replica", Role::Replica),

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_shows_what_may_be_a_password() {
+    fn no_error_shows_a_possible_password() {
         for url in [
             "redis://me:hunter2@h/none",
             "redis://:hunter2%FF@h",

@@ -134,7 +134,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(
+        fn encoded_frames_are_decoded(
             publisher in "\\PC{1,32}|[\\x00-\\x7f]{1,100}",
             kind in kind(),
             payload in proptest::collection::vec(any::<u8>(), 0..200),

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_before_its_sender_is_known_waits_for_it() {
+    fn frames_of_an_unknown_sender_wait_until_it_is_known() {
         let mut senders = SenderFilter::default();
         for text in ["one", "two"] {
             assert_eq!(senders.receive("a", frame(text), at(0)), Trust::Held);

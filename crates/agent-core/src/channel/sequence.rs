@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_announcement_shows_what_was_lost_before_it() {
+    fn a_repeated_announcement_shows_earlier_losses() {
         let (mut out, mut tracker) = (Sequencer::new("a"), SequenceTracker::default());
         assert_eq!(tracker.receive(&out.message("a"), ""), NEW);
         let _ = (out.announce("lost"), out.message("lost"));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hello_and_its_answer_show_what_was_lost_before_them() {
+    fn a_hello_and_its_answer_show_earlier_losses() {
         let (mut out, mut tracker) = (Sequencer::new("a"), SequenceTracker::default());
         tracker.receive(&out.hello(), "");
         let _ = out.message("lost");

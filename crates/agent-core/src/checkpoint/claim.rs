@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_whose_answer_was_lost_supersedes_no_other_worker() {
+    fn a_claim_without_an_answer_supersedes_no_other_worker() {
         let (mut store, mut session) = (Store::default(), ClaimSession::default());
         let since = Some(store.load(&mut session));
         session.begin_load().unwrap();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_from_before_another_worker_saved_is_older_than_what_is_there() {
+    fn a_value_read_before_another_worker_saved_is_older_than_the_stored_one() {
         let (mut store, mut session, mut other) = <(Store, ClaimSession, ClaimSession)>::default();
         let since = Some(store.load(&mut session));
         store.change(&mut session, CheckpointChange::Save { since }).unwrap();
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_job_deletes_what_is_its_own() {
+    fn the_end_of_a_job_deletes_its_own_record() {
         let mut store = Store::default();
         let mut read = ClaimSession::default();
         store.load(&mut read);
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delete_by_the_user_takes_what_was_not_read_too() {
+    fn a_delete_by_the_user_also_deletes_an_unread_record() {
         let (mut store, mut session, mut other) = <(Store, ClaimSession, ClaimSession)>::default();
         store.load(&mut session);
         store.change(&mut other, SAVE).unwrap();
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_worker_saved_is_not_deleted_unread() {
+    fn a_record_of_another_worker_is_not_deleted_unread() {
         let (mut store, mut session) = <(Store, ClaimSession)>::default();
         store.load(&mut session);
         session.mark_deletable();

@@ -117,7 +117,7 @@ pub enum CheckpointError {
     Newer {
         /// The version that saved it.
         saved: u32,
-        /// The version that wants to read it.
+        /// The version of the code that reads it.
         known: u32,
     },
     /// Its bytes are damaged.
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_a_job_has_a_reason_of_its_own() {
+    fn errors_that_end_a_job_have_a_separate_reason() {
         check(
             CheckpointError::Superseded,
             r#"Fatal { reason: "checkpoint_superseded" } | checkpoint_superseded: another worker has taken this checkpoint over: nothing more is saved here"#,

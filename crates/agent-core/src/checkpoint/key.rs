@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_job_dispatched_again_has_in_common() {
+    fn keys_of_a_job_that_is_dispatched_again() {
         let mut first = job("a/b", JobKind::Participant, Some("Ada ü"), "");
         check(&first, KeyBy::Target, "target:greeter/a%2Fb/participant/Ada%20%C3%BC");
         check(&first, KeyBy::Job, "job:AJ_1");
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_key_names_what_is_long() {
+    fn the_error_of_a_long_key_names_the_long_part() {
         let long = job(&"é".repeat(1000), JobKind::Room, None, "");
         check(
             &long,

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_load_again_is_refused_with_its_place() {
+    fn values_that_would_not_load_are_refused_with_their_path() {
         for (name, number) in
             [("NaN", f64::NAN), ("infinity", f64::INFINITY), ("-infinity", f64::NEG_INFINITY)]
         {
@@ -310,7 +310,7 @@ mod tests {
 
     /// Fields that are skipped and have a default are allowed.
     #[test]
-    fn what_loads_again_is_saved() {
+    fn values_that_load_are_saved() {
         #[derive(Serialize, serde::Deserialize)]
         #[expect(dead_code, reason = "some are there to be skipped")]
         struct Progress {

@@ -126,7 +126,7 @@ mod tests {
         /// An attempt that is followed by another one never loses its checkpoint, and the texts of errors
         /// decide nothing.
         #[test]
-        fn what_may_be_retried_is_kept(at in 0..ends().len(), after: Duration, text: String) {
+        fn a_checkpoint_is_kept_if_its_job_may_be_retried(at in 0..ends().len(), after: Duration, text: String) {
             let retryable = AttemptEnd::Error { kind: JobErrorKind::Retryable { after }, text: text.clone() };
             prop_assert_eq!(checkpoint_retention(None, &retryable), CheckpointRetention::Keep);
             let (end, expected) = ends().swap_remove(at);

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_went_back_does_not_make_tokens_go_back() {
+    fn tokens_grow_even_if_the_clock_goes_back() {
         let mut record = LeaseRecord::default();
         assert_eq!(token(record.acquire("a", LEASE, 500)), 500);
         record.release("a");

@@ -238,7 +238,7 @@ impl Election {
         self.answered();
         let deadline = self.deadline(sent);
         if deadline <= now {
-            // The answer took so long that the lease has expired.
+            // The lease has expired before the answer came.
             self.grant_unknown = true;
             self.wait_for_lease(Duration::ZERO, now);
             return;

@@ -158,7 +158,7 @@ pub enum Exit {
     Decline(DeclineReason),
     /// Dismiss the offer.
     Dismiss,
-    /// Forget the job: it was never ours.
+    /// Remove the job: it was never assigned to us.
     Forget,
     /// Report the outcome.
     Finish(Verdict),

@@ -375,7 +375,7 @@ mod tests {
 
     #[cfg(feature = "serde")]
     #[test]
-    fn what_was_written_is_read() {
+    fn a_serialized_job_is_deserialized() {
         let job = job(|job| {
             job.r#type = wire::JobType::JtParticipant.into();
             job.participant = Some(wire::ParticipantInfo { identity: "ada".into(), ..Default::default() });

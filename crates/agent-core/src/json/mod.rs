@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_reads_back_is_written_as_serde_json_does() {
+    fn readable_values_are_written_as_serde_json_writes_them() {
         let point = || Point { x: 1.5, y: None };
         check(point(), &serde_json::to_string(&point()).expect("JSON"));
         check((u128::MAX, i128::MIN), &format!("[{},{}]", u128::MAX, i128::MIN));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_is_refused_has_its_place() {
+    fn other_refused_values_have_their_path() {
         check(
             Wide { more: Some(None) },
             "at `$.more`: `Some(None)` is written like `None`, and would load as that: use an enum of your own",

@@ -20,9 +20,9 @@ use crate::job::JobId;
 use crate::outcome::{AttemptEnd, CancelReason};
 use crate::worker::{Input, JoinedRoom, LinkError, OfferId, Output, Presence, Worker};
 
-/// More timers, or outputs of one input, than any script needs.
+/// More timers at one time, or outputs of one input, than any script needs: beyond it the machine spins.
 const SPINNING: usize = 10_000;
-/// How long a step waits for the worker to want a connection.
+/// How long a step waits for the worker to request a connection.
 const RECONNECT: Duration = Duration::from_secs(60);
 /// How long jobs may continue in the drain at the end of a script.
 const LAST_DRAIN: Duration = Duration::from_secs(5);
@@ -150,8 +150,8 @@ impl<'a, M: WorkerMachine> Driver<'a, M> {
 
     fn open(&mut self) -> Done {
         let until = self.now + RECONNECT;
-        self.pass_until(until, |driver| driver.ledger.wants_connection() || driver.ledger.is_registered())?;
-        if self.ledger.wants_connection() { self.input(Input::Connected) } else { Ok(()) }
+        self.pass_until(until, |driver| driver.ledger.needs_connection() || driver.ledger.is_registered())?;
+        if self.ledger.needs_connection() { self.input(Input::Connected) } else { Ok(()) }
     }
 
     fn register(&mut self) -> Done {
@@ -160,7 +160,7 @@ impl<'a, M: WorkerMachine> Driver<'a, M> {
     }
 
     fn refuse(&mut self, status: u16) -> Done {
-        if !self.ledger.wants_connection() {
+        if !self.ledger.needs_connection() {
             return Ok(());
         }
         let message = "refused".to_owned();

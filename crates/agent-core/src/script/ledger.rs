@@ -85,7 +85,7 @@ impl Ledger {
         self.registered
     }
 
-    pub(super) const fn wants_connection(&self) -> bool {
+    pub(super) const fn needs_connection(&self) -> bool {
         self.wanted
     }
 
@@ -275,12 +275,12 @@ impl Ledger {
         self.check(!dirty, "I6", || format!("{job} ends before its cleanup"))
     }
 
-    /// A job goes on when its cleanup is done, or had its time.
+    /// A job continues when its cleanup is done, or its time limit is over.
     fn cleaned(&mut self, job: &JobId) -> Checked {
         let (now, stopping) = (self.now, self.stopping);
         let cleaning = self.job(job).cleaning.take();
         let done = cleaning.is_none_or(|(_, until)| stopping || now >= until);
-        self.check(done, "I6", || format!("{job} goes on before its cleanup is done"))
+        self.check(done, "I6", || format!("{job} continues before its cleanup is done"))
     }
 
     /// `excused`: the room is left in any case, as the worker stops or the job is offered again.

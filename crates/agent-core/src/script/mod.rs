@@ -1,8 +1,8 @@
 //! Scripts: what happens to a worker machine, as a list of steps; and the check of what it promises.
 //!
 //! `steps` is a script of what can happen (`step`), `driver` carries it out, `ledger` is the promises, with
-//! what it knows of each job (`known`), `random` makes scripts of seeds, and `shrink` makes one smaller that
-//! fails.
+//! what it knows of each job (`known`), `random` makes scripts of seeds, and `shrink` makes a script smaller
+//! that fails.
 
 mod broken;
 mod driver;

@@ -4,15 +4,15 @@ use std::fmt;
 
 use crate::worker::RoomEnd;
 
-/// One thing that happens to a worker machine. Jobs are numbers: job 1 is `AJ_1`; an odd one has the target
-/// participant `ada`.
+/// One thing that happens to a worker machine. Jobs are numbers: job 1 is `AJ_1`; a job with an odd number
+/// has the target participant `ada`.
 ///
 /// What cannot happen is skipped: a handler of a job that does not run cannot end. Its `Debug` is the code
 /// that makes it.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
-    /// The connection opens, and the server answers the registration. First waits until the worker wants a
+    /// The connection opens, and the server answers the registration. First waits until the worker requests a
     /// connection.
     Connect,
     /// The connection opens, and the server does not answer. First waits as [`Connect`](Self::Connect) does.

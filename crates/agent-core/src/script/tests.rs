@@ -50,7 +50,7 @@ fn any_input(rng: &mut Rng) -> Op {
     Op::Input(kind, rng.u8(..JOBS))
 }
 
-/// Runs a script on a machine with few slots, and reports what came up.
+/// Runs a script on a machine with few slots, and records the states and inputs that it reached.
 fn run(script: &[Op], seen: &mut Seen, timers: &mut Vec<TimerKind>) -> Result<(), BrokenPromise> {
     let mut machine = Counted::new();
     let ran = carry_out(script, &mut machine, seen);

@@ -3,7 +3,7 @@
 //! A server records an assignment a moment *after* it sent it to us, and drops a final status that arrives
 //! earlier, for good. So an outcome that follows its assignment closely is sent at once and again after the
 //! settling time. And a server records an agent that leaves its room before its status was read as failed,
-//! whatever the status says: so the room is left when the server has answered a ping that was sent after the
+//! whatever that status is: so the room is left when the server has answered a ping that was sent after the
 //! status, as it reads in order. Without a connection the same list is the outbox: its entries are sent after
 //! the next registration. Promises I3, I5, I8.
 

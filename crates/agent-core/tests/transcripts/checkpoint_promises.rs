@@ -308,7 +308,7 @@ proptest! {
     /// does not restore a deleted record, and no job saves over, or deletes at its end, progress of others
     /// that it has not read.
     #[test]
-    fn no_job_saves_over_what_it_has_not_read(steps in proptest::collection::vec(step(JOBS), 1..60)) {
+    fn no_job_overwrites_a_record_that_it_has_not_read(steps in proptest::collection::vec(step(JOBS), 1..60)) {
         let mut world = World::new(JOBS);
         for (op, fates) in &steps {
             world.run(op, fates);

@@ -66,7 +66,7 @@ fn an_attempt_that_cannot_be_aborted_is_cleaned_up_after_before_its_failure_is_r
 }
 
 #[test]
-fn an_attempt_that_goes_while_it_is_cleaned_up_after_is_not_stuck() {
+fn an_attempt_that_ends_during_its_cleanup_is_not_stuck() {
     let mut rig = running(|_| {});
     rig.terminate(1);
     rig.pass(11_000);

@@ -25,7 +25,7 @@ fn a_worker_without_a_connection_stops_at_once() {
 }
 
 #[test]
-fn what_runs_may_end_and_nothing_new_is_taken() {
+fn running_jobs_may_end_and_no_new_ones_are_accepted() {
     let mut rig = Rig::registered(|c| c.max_jobs = 5);
     rig.run_job(1);
     rig.offer(2);
@@ -88,7 +88,7 @@ fn a_second_signal_aborts() {
 }
 
 #[test]
-fn a_drain_without_a_connection_counts_what_was_not_sent() {
+fn a_drain_without_a_connection_counts_unsent_statuses() {
     let mut rig = Rig::registered(|_| {});
     rig.run_job(1);
     rig.input(Input::Disconnected { reason: "cut".into() });

@@ -119,7 +119,7 @@ fn a_store_that_does_not_answer_at_first_is_an_error_and_may_have_given_us_the_l
 }
 
 #[test]
-fn a_follower_outlives_a_store_that_goes_and_comes_back() {
+fn a_follower_survives_an_outage_of_its_store() {
     let mut rig = Rig::new();
     rig.input(held("a", 1_000));
     for _ in 0..4 {

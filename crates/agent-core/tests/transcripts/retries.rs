@@ -80,7 +80,7 @@ fn a_room_that_could_not_be_joined_is_retried() {
 }
 
 #[test]
-fn the_jitter_grows_and_is_added_to_what_the_error_asks_for() {
+fn the_jitter_grows_and_is_added_to_the_delay_of_the_error() {
     let mut rig = running(|c| {
         c.retry = RetryPolicy::attempts(9).backoff(Duration::from_secs(1), Duration::from_secs(4));
     });

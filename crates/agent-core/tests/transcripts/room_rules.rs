@@ -86,7 +86,7 @@ fn a_job_ends_a_while_after_the_last_person_has_left() {
 }
 
 #[test]
-fn who_is_there_ends_nothing_if_the_handler_decides() {
+fn presence_ends_nothing_if_the_handler_decides() {
     let mut rig = running(EndWhen::Never);
     joined(&mut rig, room("RM_1", Some(30), Some(1)));
     people(&mut rig, 1);

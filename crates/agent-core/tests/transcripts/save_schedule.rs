@@ -101,7 +101,7 @@ fn refused(reason: &str) -> SaveInput {
 }
 
 #[test]
-fn what_has_changed_is_saved_at_each_interval_and_at_the_end() {
+fn changes_are_saved_at_each_interval_and_at_the_end() {
     let mut rig = Rig::new();
     rig.pass(seconds(30)); // nothing has changed
     rig.pass(seconds(10));
@@ -128,7 +128,7 @@ fn a_cancelled_job_saves_at_once_and_continues() {
 }
 
 #[test]
-fn what_is_to_be_deleted_is_not_saved_before() {
+fn a_value_that_will_be_deleted_is_not_saved_first() {
     let mut rig = Rig::new();
     rig.change();
     rig.input(DISCARD);
@@ -169,7 +169,7 @@ fn a_slow_store_has_its_pauses() {
 }
 
 #[test]
-fn what_happens_during_a_save_counts_after_it() {
+fn changes_during_a_save_are_saved_after_it() {
     let mut stopped = Rig::new();
     stopped.change();
     stopped.answer = None;
@@ -220,7 +220,7 @@ fn a_refused_value_is_retried_when_it_has_changed() {
 }
 
 #[test]
-fn what_can_never_be_saved_ends_it() {
+fn a_permanent_failure_ends_the_schedule() {
     let mut log = String::new();
     for failure in [SaveFailure::Over, SaveFailure::Superseded] {
         let mut rig = Rig::new();

@@ -42,7 +42,7 @@ pub trait AudioEncoder: fmt::Debug + Send {
     /// need not be sent ([`is_dtx`](crate::opus_packet::is_dtx)).
     ///
     /// # Errors
-    /// [`CodecError::FrameSize`] unless the samples last 10, 20, 40 or 60 ms; the stream goes on with the
+    /// [`CodecError::FrameSize`] unless the samples last 10, 20, 40 or 60 ms; the stream continues with the
     /// next frame. Nothing is appended after an error.
     fn encode(&mut self, samples: &[i16], packet: &mut Vec<u8>) -> Result<(), CodecError>;
 
@@ -62,10 +62,10 @@ pub trait AudioDecoder: fmt::Debug + Send {
     /// Decodes a packet, the next one in the order of the stream: at most 120 ms of sound.
     ///
     /// # Errors
-    /// [`CodecError::InvalidPacket`]: it is not Opus. The stream goes on with the next packet.
+    /// [`CodecError::InvalidPacket`]: it is not Opus. The stream continues with the next packet.
     fn decode(&mut self, packet: &[u8], samples: &mut Vec<i16>) -> Result<usize, CodecError>;
 
-    /// Makes up the sound of a packet that was lost: exactly `frames` samples of each channel.
+    /// Conceals a lost packet: makes up exactly `frames` samples of each channel.
     ///
     /// # Errors
     /// [`CodecError::FrameSize`] unless `frames` is a multiple of 2.5 ms, not zero, and at most 120 ms.

@@ -1,4 +1,4 @@
-//! What files want to know of encoded video: read by `shiguredo_mp4`.
+//! What the headers of files need of encoded video, parsed with `shiguredo_mp4`.
 
 use bytes::Bytes;
 use shiguredo_mp4::Encode;
@@ -11,10 +11,10 @@ use shiguredo_mp4::boxes::{SampleEntry, VisualSampleEntryFields};
 
 use agent_proto::VideoCodec;
 
-/// How many bytes a box has before its content.
+/// The length of a box's header, in bytes.
 const BOX_HEADER_LEN: usize = 8;
 
-/// The colours are not known (ISO/IEC 23091-2).
+/// Unknown colours (ISO/IEC 23091-2).
 const UNSPECIFIED: u8 = 2;
 
 /// The entry of MP4's tables for the track that this key frame begins, or what is wrong with it.
@@ -92,8 +92,8 @@ pub(super) fn lacks_parameter_sets(codec: VideoCodec, key_frame: &[u8]) -> bool 
     }
 }
 
-/// A frame as files have it: NAL units with their lengths, without parameter sets and delimiters, which are
-/// in the header; OBUs without delimiters; anything else as it is.
+/// A frame in the form that files store: NAL units with their lengths, without parameter sets (which are in
+/// the header) and delimiters; OBUs without delimiters; anything else unchanged.
 pub(super) fn sample(codec: VideoCodec, payload: Bytes) -> Result<Bytes, String> {
     match codec {
         VideoCodec::Vp8 | VideoCodec::Vp9 => Ok(payload),
@@ -155,7 +155,7 @@ fn visual(entry: &mut SampleEntry) -> Option<&mut VisualSampleEntryFields> {
     }
 }
 
-/// What WebM keeps of the entry: of AV1 the content of its box, of VP8 and VP9 nothing.
+/// The part of the entry that WebM stores: for AV1 the content of its box, for VP8 and VP9 nothing.
 pub(super) fn codec_private(entry: &SampleEntry) -> Vec<u8> {
     let SampleEntry::Av01(entry) = entry else { return Vec::new() };
     let mut encoded = entry.av1c_box.encode_to_vec().unwrap_or_default();
@@ -163,7 +163,7 @@ pub(super) fn codec_private(entry: &SampleEntry) -> Vec<u8> {
     encoded
 }
 
-/// What the library says, without the place in its code.
+/// The library's error text, without the place in its code.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn reason(error: shiguredo_mp4::Error) -> String {
     if error.reason.is_empty() { format!("{:?}", error.kind) } else { error.reason.clone() }

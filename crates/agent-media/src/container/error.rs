@@ -1,4 +1,4 @@
-//! What cannot be written.
+//! Errors of writing files.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub enum ContainerError {
     /// A frame of no bytes.
     #[error("a frame of no bytes")]
     EmptyFrame,
-    /// A frame that is longer than frames are.
+    /// A frame that is longer than any valid one.
     #[error("a frame of {len} bytes: expected at most {max}")]
     FrameTooLong {
         /// Its length.
@@ -61,7 +61,7 @@ pub enum ContainerError {
         /// The same of the frame before it.
         previous: Duration,
     },
-    /// A time that no recording has.
+    /// A time beyond the longest recording.
     #[error("a frame at {timestamp:?}: expected at most {max:?}")]
     TooLate {
         /// When it is shown or played.
@@ -69,7 +69,7 @@ pub enum ContainerError {
         /// The latest time.
         max: Duration,
     },
-    /// A pause that Ogg, where each moment takes space, does not bridge.
+    /// A pause that is too long for Ogg, where silence takes space.
     #[error("a pause of {pause:?}: expected at most {max:?}, so begin another file")]
     PauseTooLong {
         /// How long nothing came.
@@ -80,7 +80,7 @@ pub enum ContainerError {
     /// The first frame of a video track is no key frame, so no player could show it.
     #[error("the first frame of a video track is no key frame: leave out what precedes one")]
     NoKeyFrame,
-    /// A key frame of another size, or with other settings, than the file's header says.
+    /// A key frame whose size or settings differ from those in the file's header.
     #[error("a key frame with other settings than the track's: begin another file")]
     FormatChanged,
     /// The bytes are not what they should be.

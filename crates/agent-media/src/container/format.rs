@@ -1,4 +1,4 @@
-//! What the header of a file says of its tracks.
+//! The description of a track in the header of a file.
 
 use bytes::Bytes;
 use shiguredo_mp4::boxes::SampleEntry;
@@ -66,7 +66,7 @@ impl VideoFormat {
         self.height
     }
 
-    /// An error if this key frame needs another header. One without parameter sets does not.
+    /// Fails if this key frame needs another header. A key frame without parameter sets does not.
     pub(super) fn check_key_frame(&self, payload: &[u8]) -> Result<(), ContainerError> {
         if bitstream::lacks_parameter_sets(self.codec, payload) {
             return Ok(());
@@ -76,7 +76,7 @@ impl VideoFormat {
         if entry == *self.entry { Ok(()) } else { Err(ContainerError::FormatChanged) }
     }
 
-    /// A frame as files have it.
+    /// A frame in the form that files store.
     pub(super) fn sample(&self, payload: Bytes) -> Result<Bytes, ContainerError> {
         bitstream::sample(self.codec, payload).map_err(|reason| malformed(self.codec, reason))
     }
@@ -86,7 +86,7 @@ impl VideoFormat {
         bitstream::with_size((*self.entry).clone(), self.width, self.height)
     }
 
-    /// What WebM keeps beside the codec's name.
+    /// What WebM stores beside the codec's name.
     pub(super) fn codec_private(&self) -> Vec<u8> {
         bitstream::codec_private(&self.entry)
     }
@@ -102,7 +102,7 @@ fn malformed(codec: VideoCodec, reason: String) -> ContainerError {
 pub enum TrackFormat {
     /// Audio: Opus.
     Opus {
-        /// 1 or 2: as what decoders should play it. The packets of a track may have either.
+        /// 1 or 2: how many channels decoders should play. The packets of a track may have either.
         channels: u8,
     },
     /// Video.

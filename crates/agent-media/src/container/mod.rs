@@ -1,10 +1,9 @@
 //! Files of encoded audio and video, without I/O and without re-encoding: Ogg Opus, WebM, fragmented MP4.
 //!
 //! A [`ContainerWriter`] takes frames and returns bytes to append to a file. It returns them in parts of
-//! about a second, each complete in itself: a file that ends after any of them, or within one, as its writer
-//! was killed, can be played up to the last complete part. (Of MP4, some players open no file that ends
-//! within the list of samples with which a part begins, of 12 bytes a frame: write each part at once.) A file
-//! that was
+//! about a second, each complete in itself: if the writer is killed, the file can be played up to its last
+//! complete part. (A part of MP4 begins with a list of its samples, 12 bytes for each frame. Some players
+//! cannot open a file that ends within this list, so write each part at once.) A file that was
 //! [finished](ContainerWriter::finish) has its duration and an index to seek with.
 //!
 //! ```
@@ -29,7 +28,7 @@
 //! | [`WebM`](Container::WebM) | `webm` | Opus, VP8, VP9, AV1 | 16 |
 //! | [`Mp4`](Container::Mp4) | `mp4` | Opus, H.264, H.265, VP8, VP9, AV1 | 16 |
 //!
-//! What a writer keeps is bounded: less than 4 MiB and one frame, and an index of 2,048 entries.
+//! The memory of a writer is bounded: less than 4 MiB and one frame, and an index of 2,048 entries.
 
 mod bitstream;
 mod error;

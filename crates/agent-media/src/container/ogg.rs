@@ -42,7 +42,7 @@ impl Ogg {
         })
     }
 
-    /// Writes a packet, and what fills the time before it.
+    /// Writes a packet, after silence for the time before it.
     pub(super) fn write(&mut self, frame: &ContainerFrame) -> Result<Vec<u8>, ContainerError> {
         let hole = match self.timeline.place(frame.timestamp) {
             Place::After(hole) if hole > MAX_PAUSE => {

@@ -3,8 +3,8 @@
 /// The program that is named in headers.
 pub(super) const VENDOR: &str = concat!("agent-media ", env!("CARGO_PKG_VERSION"));
 
-/// How many samples a decoder drops at the beginning: none, as what is recorded begins in the middle of a
-/// stream, at the time of its first sample.
+/// How many samples a decoder drops at the beginning: none, as a recording begins in the middle of a stream,
+/// at the time of its first sample.
 pub(super) const PRE_SKIP: u16 = 0;
 
 /// The rate before encoding is unknown: that of the decoder.
@@ -21,7 +21,7 @@ pub(super) fn head(channels: u8) -> Vec<u8> {
     head
 }
 
-/// The second header: who wrote it, and no comments.
+/// The second header: the program that wrote the file, and no comments.
 pub(super) fn tags() -> Vec<u8> {
     let mut tags = b"OpusTags".to_vec();
     let len = u32::try_from(VENDOR.len()).unwrap_or_default();

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::frame::ContainerFrame;
 
-/// What a cluster or fragment spans.
+/// The longest time that a cluster or fragment spans.
 pub(super) const SPAN: Duration = Duration::from_secs(1);
-/// From which span on a key frame begins another one, as that is where players can begin.
+/// The span from which on a key frame begins another one, as players can begin at key frames.
 const SPAN_BEFORE_KEY: Duration = Duration::from_millis(500);
-/// The bytes that are kept at most, besides one frame.
+/// Maximum number of bytes that are kept, besides one frame.
 pub(super) const MAX_BYTES: usize = 4 << 20;
-/// The frames that are kept at most: some 400 a second are possible of Opus.
+/// Maximum number of frames that are kept: Opus has up to 400 a second.
 pub(super) const MAX_FRAMES: usize = 4_096;
 
 /// Frames of all tracks that belong together.
@@ -30,7 +30,7 @@ pub(super) struct PendingFrame {
 }
 
 impl Pending {
-    /// Whether what is here is to be written before this frame comes.
+    /// Whether the frames so far are to be written before this one is added.
     pub(super) fn ends_before(&self, frame: &ContainerFrame, is_video: bool) -> bool {
         let Some((first, last)) = self.span else { return false };
         let span = last.max(frame.timestamp).saturating_sub(first.min(frame.timestamp));

@@ -1,6 +1,6 @@
-//! Where in a file which time begins, for players that seek.
+//! The positions in a file at which players can begin, by time.
 
-/// How many entries there are at most: one each 2 s of an hour.
+/// Maximum number of entries: one each 2 s of an hour.
 const MAX_ENTRIES: usize = 2_048;
 
 /// An entry: from this time on, in units of the file, a player can begin at this byte.

@@ -14,7 +14,7 @@ use super::pending::Pending;
 use super::webm::WebM;
 use crate::opus_packet;
 
-/// How long the last frame of video is shown, which is unknown.
+/// How long the last frame of video is shown, as no next frame ends it.
 const FRAME: Duration = Duration::from_millis(33);
 
 /// Writes one file. See the [module](super) for an example.
@@ -78,10 +78,10 @@ impl ContainerWriter {
     /// Takes a frame of a track, and returns the bytes that are appended to the file, if any are complete.
     ///
     /// Frames of one track come in the order of their times. Those of different tracks should come roughly in
-    /// that order, too: what comes later than a second is written where it came.
+    /// that order, too: a frame that is late by more than a second is written where it came.
     ///
     /// # Errors
-    /// Any other [`ContainerError`]. The frame is not written then, and the file goes on with the next one;
+    /// Any other [`ContainerError`]. The frame is not written then, and the file continues with the next one;
     /// after [`FormatChanged`](ContainerError::FormatChanged) and
     /// [`PauseTooLong`](ContainerError::PauseTooLong) another file is to be begun.
     pub fn write(&mut self, track: usize, frame: ContainerFrame) -> Result<Bytes, ContainerError> {
@@ -108,11 +108,11 @@ impl ContainerWriter {
         Ok(written.into())
     }
 
-    /// Ends the part that is not complete yet, and returns it: for when no frames come for a while. Of Ogg
-    /// the last packet is kept.
+    /// Ends the part that is not complete yet, and returns it: to be called when no frames come for a while.
+    /// In Ogg, the last packet is kept back.
     ///
     /// # Errors
-    /// [`ContainerError::Malformed`], which no frame that was taken should cause.
+    /// [`ContainerError::Malformed`], which should not happen, as each frame was checked.
     pub fn flush(&mut self) -> Result<Bytes, ContainerError> {
         let written = match &mut self.file {
             File::Ogg(ogg) => ogg.flush()?,

@@ -12,7 +12,8 @@ use super::player::Player;
 use super::reorder::{Reorder, Waiting};
 use crate::opus_packet;
 
-/// A number may be lower than the highest one by less than this: as far back is known what has come.
+/// A number may be lower than the highest one by less than this: for as many
+/// numbers it is known whether their packet has come.
 const MAX_BEHIND: i64 = 127;
 
 /// A number may be higher than the highest one by this: 20 s.
@@ -35,7 +36,7 @@ const MAX_STEP: u64 = 16;
 /// Packets wait as long as 97 % of those of the last seconds were late, compared with the fastest ones, and
 /// never longer than the [bound](JitterOptions::max_delay). What is missing then is rebuilt from the next
 /// packet or concealed. While the sender is silent (DTX), silence is played; one second after the last packet
-/// the stream pauses, and nothing is played until packets come again: so it is while a track is muted.
+/// the stream pauses, for example while a track is muted, and nothing is played until packets come again.
 ///
 /// A machine of the same contract as the others: after each call [`poll_output`](Self::poll_output) is
 /// drained, and [`handle_timeout`](Self::handle_timeout) is called at [`poll_timeout`](Self::poll_timeout).
@@ -151,7 +152,7 @@ impl JitterBuffer {
     }
 
     /// The sound of the packet that was just played became longer by this many samples at 48 kHz, or shorter
-    /// if it is negative: what follows is due so much later or earlier.
+    /// if the number is negative: what follows is due later or earlier by as much.
     pub fn stretched(&mut self, by: i64) {
         self.player.stretched(by);
     }
@@ -176,7 +177,7 @@ impl JitterBuffer {
         let dropped = i64::try_from(self.player.dropped()).unwrap_or(i64::MAX);
         let is_near = (-MAX_BEHIND..=MAX_AHEAD.saturating_add(dropped)).contains(&ahead);
         if self.player.is_paused() {
-            // Timestamps may have stopped in the meantime, or have gone on.
+            // Timestamps may have stopped or advanced in the meantime.
             match is_near {
                 true if ahead > 0 => {
                     self.timestamps = Timestamps::default();
@@ -240,7 +241,7 @@ impl JitterBuffer {
         if samples > 0 {
             self.delay.observe(received, timestamp);
         }
-        // The copy of a lost packet came late, too: where many are lost, it is worth waiting for.
+        // The copy of a lost packet came late, too: where many are lost, the delay should include it.
         if follows_gap && opus_packet::has_fec(&packet.payload) {
             self.delay.observe(received, timestamp.saturating_sub(samples.into()));
         }

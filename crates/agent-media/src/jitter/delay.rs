@@ -20,8 +20,8 @@ const JUMP: i64 = 5_000_000;
 /// Compares when packets arrive with their timestamps.
 ///
 /// The *offset* of a packet is the time of its arrival minus that of its sound. The smallest one of the last
-/// two seconds is the floor: that of packets which were not delayed. What an offset is above the floor is the
-/// packet's delay; the target covers 97 % of the delays.
+/// two seconds is the floor: that of packets which were not delayed. The delay of a packet is its offset
+/// minus the floor; the target covers 97 % of the delays.
 #[derive(Clone, Debug)]
 pub(super) struct DelayEstimate {
     min: i64,

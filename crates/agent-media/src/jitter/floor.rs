@@ -1,4 +1,4 @@
-//! The fastest packets of the last two seconds: what the delay of the others is compared with.
+//! The fastest packets of the last two seconds, with which the others are compared.
 
 /// Width of a bucket, in nanoseconds.
 const BUCKET: u64 = 250_000_000;

@@ -15,7 +15,7 @@ pub(super) struct MediaTime {
 }
 
 impl MediaTime {
-    /// Timestamps jump: sound goes on here, after a pause of the clock.
+    /// Timestamps jump: sound continues here, after a pause of the clock.
     pub(super) fn continue_at(&mut self, timestamp: i64, pause: Duration) {
         let pause = match std::mem::replace(&mut self.has_begun, true) {
             true => samples(signed_duration(pause)),

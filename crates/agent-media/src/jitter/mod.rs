@@ -1,16 +1,16 @@
 //! The jitter buffer: packets in any order become a stream without holes.
 //!
 //! # When a packet is played
-//! A packet is played at the time of its sound plus that of the way of the fastest packets, plus a delay. The
-//! fastest packets are those of the last two seconds, so that a sender whose clock is fast or slow is
+//! A packet is played at the time of its sound, plus the transit time of the fastest packets, plus a delay.
+//! The fastest packets are those of the last two seconds, so that a sender whose clock is fast or slow is
 //! followed. The delay has a target: 97 % of the packets of the last 10 seconds or so came earlier than this,
 //! and 2 ms for timers that fire late. On a network without jitter this is some 3 ms; by default it is at
 //! least 10 ms, as a busy machine holds packets up, too.
 //!
 //! # When the delay changes
-//! - It grows at once: when a packet is due and nothing has come, 10 ms are concealed, again and again. If
-//!   the packet comes then, it is played, and what was made up has increased the delay. If a later one comes,
-//!   the packet was lost, and what was made up has taken its place.
+//! - It grows at once: when a packet is due and nothing has come, 10 ms are concealed, repeatedly. If the
+//!   packet comes then, it is played, and the concealed time has increased the delay. If a later one comes,
+//!   the packet was lost, and the concealed sound replaces it.
 //! - It follows its target where the sender is silent, or the sound is quiet: such sound becomes shorter or
 //!   longer. In speech, and in music, `AudioReceiver` lengthens or shortens a packet's sound by one or a few
 //!   periods of its pitch, at most five times a second when it is shortened, and not within two seconds after

@@ -70,12 +70,12 @@ pub struct JitterStats {
     pub discarded: u64,
     /// Packets that were missing when they should have been played: lost, or late.
     pub lost: u64,
-    /// Missing packets in whose place the copy in the next one was played (in-band FEC).
+    /// Missing packets that were replaced by the copy in the next one (in-band FEC).
     pub recovered: u64,
     /// Packets that the queue before this buffer dropped
     /// ([`note_dropped`](crate::JitterBuffer::note_dropped)).
     pub dropped_before: u64,
-    /// Sound that was made up, in place of packets that were lost or late; not what FEC recovered.
+    /// Sound that was concealed instead of packets that were lost or late; without what FEC recovered.
     pub concealed: Duration,
     /// How often sequence numbers or timestamps jumped, so that a new stream began.
     pub resyncs: u64,

@@ -1,4 +1,4 @@
-//! What goes into a jitter buffer, and what comes out.
+//! The input and output of a jitter buffer.
 
 use std::time::Duration;
 
@@ -88,11 +88,11 @@ pub enum PlayoutSound {
         /// The bytes of the next packet.
         next: Bytes,
     },
-    /// The packet is lost or late: the decoder makes up for it.
+    /// The packet is lost or late: the decoder conceals it.
     Conceal,
     /// The sender sends nothing, or concealing has lasted long enough.
     Silence {
-        /// Whether the sender announced it (DTX): then a decoder makes up its background noise.
+        /// Whether the sender announced it (DTX): then a decoder generates its background noise.
         is_dtx: bool,
     },
 }

@@ -16,23 +16,23 @@ use crate::opus_packet;
 /// at most this much later than necessary.
 const CONCEALED_AT_ONCE: i64 = 480;
 
-/// As much is made up without packets, 120 ms; then there is silence.
+/// How much sound is concealed without packets, 120 ms; then there is silence.
 const MAX_CONCEALED: i64 = 5_760;
 
 /// Without packets for 1 s the stream pauses. With DTX, senders refresh the noise every 400 ms.
 const PAUSED_AFTER: i64 = 48_000;
 
-/// As much shorter than its target the delay may be without a correction, in nanoseconds.
+/// How much shorter than its target the delay may be without a correction, in nanoseconds.
 const TOO_SHORT: i64 = 1_500_000;
 
-/// As much longer, as a negative number: more than what lengthening may be too much, so that it is not
+/// How much longer it may be, as a negative number: more than lengthening may overshoot, so that it is not
 /// followed by shortening.
 const TOO_LONG: i64 = -5_500_000;
 
-/// As far as the delay may be from its target in a pause of speech, in nanoseconds.
+/// How far the delay may be from its target in a pause of speech, in nanoseconds.
 const TOLERANCE: i64 = 1_000_000;
 
-/// Lengthening may be too much by this, 5 ms, as sound is only lengthened by whole periods of its pitch.
+/// How much lengthening may overshoot, 5 ms: sound is only lengthened by whole periods of its pitch.
 const EXCESS: i64 = 240;
 
 /// The delay is not reduced for this long after a late packet has increased it.
@@ -67,7 +67,7 @@ pub(super) struct Player {
     state: State,
     /// When everything so far has been played.
     end: Time,
-    /// The number of the packet that comes next; of any, if it is none.
+    /// The number of the next packet; `None` if any packet may be next.
     next: Option<u64>,
     /// The timestamp of what comes next.
     position: i64,
@@ -119,7 +119,7 @@ impl Player {
         self.state == State::Paused
     }
 
-    /// Whether it is too late for the packet of this number.
+    /// Whether the packet of this number is too late.
     pub(super) fn has_passed(&self, sequence: u64) -> bool {
         self.next.is_some_and(|next| sequence < next)
     }
@@ -143,7 +143,7 @@ impl Player {
         self.dropped = self.dropped.saturating_add(count);
     }
 
-    /// How many packets were dropped that are yet to be missed.
+    /// How many packets were dropped whose time has not come yet.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -28,7 +28,7 @@ pub(super) struct Reorder {
 }
 
 impl Reorder {
-    /// Forgets everything, and returns how many packets waited.
+    /// Removes everything, and returns how many packets waited.
     pub(super) fn clear(&mut self) -> u64 {
         let waiting = self.packets.len();
         *self = Self::default();
@@ -40,7 +40,7 @@ impl Reorder {
         Some(sequence.wrapping_sub(self.seen.highest?).cast_signed())
     }
 
-    /// Notes that a number has come; false if it has before, or is too old to know.
+    /// Records that a number has come; `false` if it had come before, or is too old to know.
     pub(super) fn is_new(&mut self, sequence: u64) -> bool {
         self.seen.insert(sequence)
     }

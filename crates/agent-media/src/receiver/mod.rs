@@ -230,12 +230,13 @@ impl AudioReceiver {
         }
     }
 
-    /// The jitter buffer counts on this length, whatever the codec says.
+    /// Cuts or pads the decoded sound to the length that the jitter buffer expects, whatever the codec
+    /// returned.
     fn fit(&mut self, frames: usize) {
         self.samples.resize(frames * usize::from(self.decoded.channels()), 0);
     }
 
-    /// Makes the sound longer or shorter, if the jitter buffer wants it.
+    /// Makes the sound longer or shorter, if the jitter buffer requests it.
     fn correct_delay(&mut self) {
         let rate = i64::from(self.decoded.sample_rate());
         let wanted =

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_stretched() {
+    fn sound_that_cannot_be_stretched() {
         let format = AudioFormat::MONO_48K;
         let mut random = fastrand::Rng::with_seed(3);
         let noise: Vec<i16> = (0..960).map(|_| random.i16(-9_000..9_000)).collect();

@@ -1,22 +1,22 @@
 //! When frames were captured, on the clock of the recording.
 //!
 //! Timestamps of audio and video begin anywhere, so they are compared with the times at which frames came:
-//! those that were fastest say what the difference is. Both come the same way, so what that takes is about
-//! the same for both; but pictures take longer to encode. Once the publisher has reported when frames of both
-//! were captured, video is placed by that beside the audio.
+//! the fastest frames give the difference. Audio and video take the same path, so their network delay is
+//! about the same; but pictures take longer to encode. Once the publisher has reported when frames of both
+//! were captured, video is aligned with the audio by these reports.
 
 use std::time::Duration;
 
 use agent_proto::Time;
 
-/// How long a fast frame counts, at least: half of the time at most.
+/// How long the fastest frame counts: at least this, and at most twice as long.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// How far the difference may be off before it is corrected: clocks differ, and so do ways after a change.
+/// How far the difference may be off before it is corrected: clocks drift, and network paths change.
 const TOLERANCE: i64 = 20_000_000;
-/// The same for what the publisher reports, which is exact.
+/// The same for times that the publisher has reported, which are exact.
 const REPORTED_TOLERANCE: i64 = 5_000_000;
-/// How far what the publisher reports may be from what came: more is another clock, and no delay.
+/// How far the publisher's reports may differ from the times of arrival: more is another clock, not a delay.
 const MAX_CORRECTION: i64 = 500_000_000;
 
 /// The clock of a stream of frames.
@@ -70,7 +70,7 @@ impl SourceClock {
         self.recent = self.recent.min(nanos(now).saturating_sub(duration_nanos(timestamp)));
     }
 
-    /// When a frame was captured, plus what the fastest way takes.
+    /// When a frame was captured, plus the transit time of the fastest frames.
     pub(super) fn time(&mut self, timestamp: Duration) -> Time {
         let least = self.recent.min(self.before);
         let by_report = self.reported.zip(self.publisher).map(|(at, by)| at.saturating_add(by));
@@ -106,7 +106,7 @@ impl Unwrapped {
     pub(super) fn audio(&mut self, timestamp: u32) -> Duration {
         const MIDDLE: u64 = 1 << 40;
         let last = self.last.unwrap_or(MIDDLE | u64::from(timestamp));
-        // What is less than half of a round away is meant.
+        // The nearest time with this timestamp is meant.
         let step = timestamp.wrapping_sub(last as u32).cast_signed();
         let units = last.saturating_add_signed(i64::from(step));
         self.last = Some(units);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fastest_frames_say_when_all_were_captured() {
+    fn the_fastest_frames_give_the_capture_times_of_all() {
         let mut clock = SourceClock::new();
         for (number, delay) in [80, 30, 90, 35, 120].into_iter().enumerate() {
             let captured = ms(20 * number as u64);
@@ -131,7 +131,7 @@ mod tests {
         }
         assert_eq!(clock.time(ms(7_000)), Time::ZERO + ms(1_030));
         assert_eq!(clock.time(ms(7_040)), Time::ZERO + ms(1_070));
-        // A little faster changes nothing, as sound would have to be left out.
+        // A slightly faster frame changes nothing, as sound would have to be left out.
         clock.observe(ms(7_100), Time::ZERO + ms(1_115));
         assert_eq!(clock.time(ms(7_100)), Time::ZERO + ms(1_130));
         clock.observe(ms(7_120), Time::ZERO + ms(1_120 + 5));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_publisher_reports_is_used_once_both_streams_have_it() {
+    fn reports_of_the_publisher_are_used_once_both_streams_have_one() {
         let (mut audio, mut video) = (SourceClock::new(), SourceClock::new());
         audio.observe(ms(5_000), Time::ZERO + ms(1_030));
         // Captured at the same time, and encoded 60 ms longer.

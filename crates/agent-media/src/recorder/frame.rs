@@ -10,7 +10,7 @@ use crate::container::{Container, VideoCodec};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecorderInput {
     /// What the participant publishes, at the beginning and whenever it changes: a file begins when frames of
-    /// both have come, or after two seconds with one of them.
+    /// all that is published have come, or after two seconds with frames of one kind.
     Published {
         /// Whether there is audio.
         audio: bool,
@@ -31,12 +31,12 @@ pub enum RecorderInput {
 pub struct RecordedAudio {
     /// A packet of Opus.
     pub payload: Bytes,
-    /// When its sound begins, in units of 1/48,000 s: of RTP, so that it wraps around.
+    /// When its sound begins, in units of 1/48,000 s: the RTP timestamp, which wraps around.
     pub timestamp: u32,
     /// Names the stream in which `timestamp` counts (its SSRC).
     pub source: u32,
     /// When it was captured, on the clock of its publisher, if that is known: so sound and pictures are in
-    /// sync, however long they took.
+    /// sync, whatever their delays are.
     pub captured: Option<Duration>,
 }
 
@@ -70,7 +70,7 @@ pub struct RecordedVideo {
 }
 
 impl RecordedVideo {
-    /// A frame of source 0, of which only a key frame says the size.
+    /// A frame of source 0, whose size is read from key frames.
     #[must_use]
     pub fn new(codec: VideoCodec, payload: impl Into<Bytes>, timestamp: Duration, is_key: bool) -> Self {
         Self { payload: payload.into(), codec, timestamp, source: 0, is_key, size: None, captured: None }

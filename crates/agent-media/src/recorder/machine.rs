@@ -15,15 +15,15 @@ use super::queue::{QueuedFrame, TrackQueue};
 use crate::container::{Container, VideoFormat};
 use crate::opus_packet;
 
-/// How long a file does not begin, as audio or video that is published has not come.
+/// How long the beginning of a file waits for published audio or video that has not come.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long frames are complete and not written at most, if no others come.
+/// Maximum time until complete frames are written if no others come.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(2);
 /// How often a key frame is requested.
 const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
-/// Width and height of the pictures that servers send while a track is muted, in pixels: at most these.
+/// Maximum width and height, in pixels, of the pictures that servers send while a track is muted.
 const MAX_BLANK: u16 = 8;
-/// What waits at most, of each track and of both.
+/// Maximum number of frames that wait, of each track and of both.
 const MAX_QUEUED: usize = 2_048;
 const MAX_QUEUED_BYTES: usize = 16 << 20;
 
@@ -156,7 +156,7 @@ impl Recorder {
         [next, silence.map(|time| time + delay), flush, end].into_iter().flatten().min()
     }
 
-    /// What it has done so far.
+    /// Counters of the recording so far.
     #[must_use]
     pub fn stats(&self) -> RecorderStats {
         self.stats
@@ -194,7 +194,7 @@ impl Recorder {
     /// The track whose next frame was captured first, and when.
     fn next(&mut self) -> Option<(Time, Kind)> {
         match (self.audio.next_time(), self.video.next_time()) {
-            // A key frame that begins a part has the audio from then on beside it.
+            // Audio of the same time goes into the part that a key frame begins.
             (Some(audio), Some(video)) if audio < video => Some((audio, Kind::Audio)),
             (_, Some(video)) => Some((video, Kind::Video)),
             (Some(audio), None) => Some((audio, Kind::Audio)),
@@ -208,7 +208,7 @@ impl Recorder {
             || self.waiting_since.is_some_and(|since| since + PATIENCE <= now)
     }
 
-    /// Whether a file that begins now has all that is published.
+    /// Whether frames of all that is published have come, so that a file can begin.
     fn has_all(&self) -> bool {
         let needs_video = self.published.video && self.options.container != Container::OggOpus;
         (!self.published.audio || !self.audio.is_empty())
@@ -299,7 +299,7 @@ impl Recorder {
         true
     }
 
-    /// Makes up silence where audio has not come.
+    /// Writes silence where audio has not come.
     fn write_silence(&mut self, now: Time) {
         let delay = self.options.delay;
         let Some(part) = &mut self.part else { return };
@@ -342,7 +342,7 @@ impl Recorder {
         self.outputs.push_back(RecorderOutput::End { header: file.header, duration });
     }
 
-    /// Writes all that is there and can be in the recording.
+    /// Writes all waiting frames that are within the maximum duration.
     fn finish(&mut self, now: Time) {
         self.finished = true;
         while let Some((time, kind)) = self.next() {
@@ -362,7 +362,8 @@ enum Frame {
     Audio(Bytes),
     Video {
         frame: RecordedVideo,
-        /// Of a key frame. One that does not say what it is needs another one before it, as any frame does.
+        /// The format of a key frame. `None`: it is no key frame, or its format cannot be read, so it needs a
+        /// key frame before it.
         format: Option<VideoFormat>,
     },
 }

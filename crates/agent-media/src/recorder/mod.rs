@@ -6,15 +6,15 @@
 //! due, and after each carries out all of [`poll_output`](Recorder::poll_output).
 //!
 //! # Files
-//! A file has the participant's audio and video, as a player needs them together. Another **part** begins
-//! with a key frame of another codec, size or profile, and when audio or video comes that a part without it
-//! has no place for. The file's kind is the one that was asked for, or MP4 if that has no place for the
-//! codec. A connection that is re-established changes no file.
+//! A file contains the participant's audio and video. Another file, a **part**, begins with a key frame of
+//! another codec, size or profile, and when audio or video comes for which the current file has no track. The
+//! file's kind is that of the options, or MP4 if that kind does not support the codec. A connection that is
+//! re-established does not begin another file.
 //!
 //! # Times
 //! Each frame is placed at the time at which it was captured: by its timestamp, and by the fastest of the
 //! frames around it. Video is placed beside audio by the times of the publisher's clock, once they are known.
-//! Frames are kept for half a second and put in order. What comes later than that is dropped.
+//! Frames are kept for half a second and put in order. Frames that come later are dropped.
 //! - Audio has no holes: lost packets are concealed by the player, for up to a second; after that there is
 //!   silence, also for as long as the track is muted.
 //! - Video stays as it is until its next frame, also while it is muted: the pictures of at most 8 × 8 pixels

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::container::Container;
 
-/// The longest name that is taken over, in characters.
+/// Maximum length of a name, in characters: the rest is cut off.
 const MAX_NAME: usize = 100;
 
 /// How a participant is recorded.
@@ -26,9 +26,9 @@ pub struct RecorderOptions {
 }
 
 impl RecorderOptions {
-    /// Files with names that begin so, and of this kind where it has the codec: video of H.264 is recorded as
-    /// MP4 in any case, and Ogg Opus has no video. Of the name, letters and digits of ASCII, `-`, `_` and `.`
-    /// are taken over, at most 100, and anything else becomes `_`.
+    /// Files whose names begin with `name`, of this kind if it supports the codec: video of H.264 is recorded
+    /// as MP4 in any case, and Ogg Opus has no video. In the name, characters other than ASCII letters and
+    /// digits, `-`, `_` and `.` become `_`, and at most 100 characters are used.
     #[must_use]
     pub fn new(name: &str, container: Container) -> Self {
         let is_kept = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -38,15 +38,15 @@ impl RecorderOptions {
         Self { name, container, stereo: false, max_duration: None, delay: Duration::from_millis(500) }
     }
 
-    /// Whether players should play audio as stereo in any case. Unless this is set, a file is stereo if there
-    /// are packets of stereo as it begins.
+    /// Whether files declare their audio as stereo in any case. By default a file is stereo if there are
+    /// stereo packets when it begins.
     #[must_use]
     pub fn stereo(mut self, stereo: bool) -> Self {
         self.stereo = stereo;
         self
     }
 
-    /// When the recording ends by itself, counted from its first frame on.
+    /// Maximum duration of the recording, counted from its first frame.
     #[must_use]
     pub fn max_duration(mut self, max_duration: Duration) -> Self {
         self.max_duration = Some(max_duration);
@@ -76,7 +76,7 @@ pub struct RecorderStats {
     pub frames: u64,
     /// Bytes of the files.
     pub bytes: u64,
-    /// Frames that are in no file: they came too late, before a key frame, or cannot be written.
+    /// Frames that were not written: they came too late, came before a key frame, or are invalid.
     pub dropped: u64,
     /// Files.
     pub parts: u32,

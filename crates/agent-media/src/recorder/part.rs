@@ -13,10 +13,10 @@ use crate::container::{
 use crate::opus_packet;
 use crate::opus_timeline::{OpusTimeline, Place, SAMPLE_RATE, samples};
 
-/// The longest silence that is made up for a pause, in samples: an hour.
+/// The longest silence that is written for a pause, in samples: an hour.
 const MAX_SILENCE: u64 = 3_600 * SAMPLE_RATE as u64;
 
-/// How much silence is made up at once while nothing comes, in samples.
+/// How much silence is written at once while nothing comes, in samples.
 const SILENCE_STEP: u64 = SAMPLE_RATE as u64;
 
 /// The least time between two pictures.
@@ -26,7 +26,7 @@ const VIDEO_STEP: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Part {
     writer: ContainerWriter,
-    /// What is complete and was not taken.
+    /// Complete bytes that were not taken yet.
     complete: Vec<u8>,
     begin: Time,
     audio: Option<Audio>,
@@ -51,7 +51,7 @@ struct Video {
     last: Option<Time>,
 }
 
-/// What became of a frame.
+/// The result of writing a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// It is in the file.
@@ -97,7 +97,7 @@ impl Part {
         self.video.as_ref().map(|video| &video.format)
     }
 
-    /// Writes a packet of audio, and what fills the time before it.
+    /// Writes a packet of audio, after silence for the time before it.
     pub(super) fn write_audio(&mut self, time: Time, payload: Bytes) -> Written {
         let Some(audio) = &mut self.audio else { return Written::NeedsPart };
         let at = time - self.begin;
@@ -144,13 +144,13 @@ impl Part {
         self.keep(written)
     }
 
-    /// When silence is made up next, if no audio comes.
+    /// When silence is written next, if no audio comes.
     pub(super) fn next_silence(&self) -> Option<Time> {
         let timeline = self.audio.as_ref()?.timeline.as_ref()?;
         Some(self.begin + duration(timeline.position().saturating_add(SILENCE_STEP)))
     }
 
-    /// Makes up silence in place of audio that has not come up to this time.
+    /// Writes silence up to this time instead of audio that has not come.
     pub(super) fn write_silence(&mut self, until: Time) -> Written {
         let Some(audio) = &mut self.audio else { return Written::Dropped };
         let Some(timeline) = &mut audio.timeline else { return Written::Dropped };
@@ -175,7 +175,7 @@ impl Part {
         std::mem::take(&mut self.complete).into()
     }
 
-    /// Completes the file. Its audio ends with its video: what was not sent at the end is silence.
+    /// Completes the file. If its audio ends before its video, silence is added.
     pub(super) fn finish(mut self) -> (FinishedFile, Duration) {
         let end = samples(self.writer.duration());
         if let Some(Audio { track, timeline: Some(timeline), .. }) = &mut self.audio
@@ -189,7 +189,7 @@ impl Part {
         (file, duration)
     }
 
-    /// Keeps what is complete after a frame, and says what became of it.
+    /// Keeps the bytes that a frame has completed, and returns the frame's result.
     fn keep(&mut self, written: Result<Bytes, ContainerError>) -> Written {
         use ContainerError::{FormatChanged, PauseTooLong, TooLate};
         match written {

@@ -19,7 +19,7 @@ pub(super) struct TrackQueue<F> {
     bytes: usize,
 }
 
-/// What is counted of a frame.
+/// A frame that can be queued.
 pub(super) trait QueuedFrame {
     /// Its length.
     fn bytes(&self) -> usize;

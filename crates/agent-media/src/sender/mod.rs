@@ -4,14 +4,14 @@
 //! next one a period later, and so on. The times follow from the first one, so that nothing drifts; packets
 //! are never ahead of real time by more than one of them.
 //!
-//! - **Nothing to send.** The clock goes on. Sound that comes up to two periods late is sent at once, and the
-//!   following packets at their times: a source that jitters adds no delay. If it comes later there was a
+//! - **Nothing to send.** The clock continues. Sound that comes up to two periods late is sent at once, and
+//!   the following packets at their times: a source that jitters adds no delay. If it comes later there was a
 //!   pause: the first packet is sent at once, its timestamp has advanced by the pause, and it has the marker.
 //! - **A rest that always waits.** The pieces of a source in real time may get out of step with the packets,
 //!   as those of a jitter buffer do: then a part of a packet waits each time for the next piece. It is left
 //!   out when it is silence (below -55 dBFS), so that later sound has less delay.
 //! - **The last samples** that are no whole packet, and what a resampler holds back, wait two periods for
-//!   more: so long a source may jitter. Then they are sent with silence after them.
+//!   more, as a source may jitter by that. Then they are sent with silence after them.
 //! - **Silence** that the encoder makes a packet of at most 2 bytes of (DTX), and everything while the sender
 //!   is muted, is not sent. Its time passes nevertheless.
 
@@ -38,7 +38,7 @@ use pcm_queue::PcmQueue;
 use schedule::Schedule;
 use surplus::Surplus;
 
-/// As many periods the last samples wait for more.
+/// How many periods the last samples wait for more.
 const PATIENCE: u32 = 2;
 
 /// Sends PCM in real time. A machine: see the contract in ARCHITECTURE.md.

@@ -1,4 +1,4 @@
-//! What a sender has for its driver.
+//! Outputs and results of a sender.
 
 use std::time::Duration;
 

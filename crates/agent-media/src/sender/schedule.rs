@@ -10,8 +10,8 @@ const CLOCK_RATE: u128 = 48_000;
 /// After this time, packets that waited for a late driver are not sent all at once: the sound has a gap.
 const MAX_CATCH_UP: Duration = Duration::from_millis(200);
 
-/// When packets are due. Timestamps and times belong together: both go on by one packet's duration with each
-/// packet, and by the length of the pause with each pause, so that neither drifts from the other.
+/// When packets are due. Timestamps and times belong together: both advance by one packet's duration with
+/// each packet, and by the length of the pause with each pause, so that neither drifts from the other.
 #[derive(Debug)]
 pub(super) struct Schedule {
     period: Duration,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent_proto::Time;
 
-/// As long as this a source must never have needed it.
+/// How long a source must not have needed what waits.
 const WINDOW: Duration = Duration::from_millis(250);
 
 /// The least that waited whenever sound came, in the last one to two windows. A source that is read in real
@@ -28,7 +28,7 @@ impl Surplus {
     /// Sound comes while this much waits; returns how much of that is not needed.
     pub(super) fn observe(&mut self, waiting: usize, now: Time) -> usize {
         if now - self.since >= WINDOW {
-            // After a pause the last window says nothing.
+            // After a pause the last window is no measure.
             self.before = if now - self.since < 2 * WINDOW { self.least } else { 0 };
             (self.least, self.since) = (usize::MAX, now);
         }
@@ -58,7 +58,7 @@ mod tests {
             found.dedup();
             found
         };
-        assert_eq!(run(10_000..10_240, [7, 9]), [0], "it is too early to tell");
+        assert_eq!(run(10_000..10_240, [7, 9]), [0], "one window is not enough");
         assert_eq!(run(10_260..10_500, [7, 9]), [7]);
         assert_eq!(run(10_500..11_000, [0, 9]), [0], "it was needed");
         assert_eq!(run(11_000..11_600, [5, 5]), [0, 5]);

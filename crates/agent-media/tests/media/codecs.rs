@@ -44,10 +44,10 @@ fn a_tone_survives_in_every_format() {
                 let step = usize::from(out.channels());
                 let left: Vec<i16> = samples.iter().copied().step_by(step).collect();
                 let half = &left[left.len() / 2..];
-                let want = power(&tone(out.mono(), 440.0, 0.25, 4_800));
+                let expected = power(&tone(out.mono(), 440.0, 0.25, 4_800));
                 let (all, at_440) = (power(half), power_at(half, out.sample_rate(), 440.0));
                 let most = if rate == 48_000 { 0.2 } else { 0.3 };
-                assert!((all - want).abs() < most, "{format} to {out}: {all} instead of {want} dB");
+                assert!((all - expected).abs() < most, "{format} to {out}: {all} instead of {expected} dB");
                 assert!(
                     (all - at_440).abs() < 0.1,
                     "{format} to {out}: {all} dB, of which {at_440} at 440 Hz"
@@ -157,7 +157,7 @@ fn losses_are_concealed_or_rebuilt() {
 }
 
 #[test]
-fn what_is_no_frame_or_packet_is_refused() {
+fn invalid_frames_and_packets_are_refused() {
     for codec in CODECS {
         let format = AudioFormat::new(44_100, 1).unwrap();
         assert_eq!(
@@ -190,7 +190,7 @@ fn extreme_options_are_clamped() {
 }
 
 #[test]
-fn a_reset_begins_anew() {
+fn a_reset_begins_a_new_stream() {
     for codec in CODECS {
         let source = speech(AudioFormat::MONO_16K, 16_000);
         let mut encoder = codec.encoder(AudioFormat::MONO_16K, &EncoderOptions::new()).unwrap();

@@ -1,4 +1,4 @@
-//! Received sound is sent again, on virtual time: how much later than without an agent it is heard.
+//! The delay that an agent adds to sound that it receives and sends back, on virtual time.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use agent_media::{
 };
 use agent_proto::Time;
 
-/// What is encoded by those whom the agent receives.
+/// The format of the sound that the agent receives.
 const SENT: AudioFormat = AudioFormat::STEREO_48K;
 
 /// Bursts of sound: how many there are, at which packet each one begins, and how many packets it has.
@@ -67,7 +67,7 @@ fn heard(packets: &[(Time, Vec<u8>)]) -> Vec<f64> {
     begins
 }
 
-/// What an agent sends that sends what it receives.
+/// What an agent sends that sends back what it receives.
 fn echoed(format: AudioFormat, packets: Vec<EncodedPacket>) -> Vec<(Time, Vec<u8>)> {
     let mut receiver = AudioReceiver::new(&RopusCodec, AudioReceiverOptions::new().format(format)).unwrap();
     let mut sender = AudioSender::new(&RopusCodec, AudioSenderOptions::new().format(format)).unwrap();

@@ -39,11 +39,11 @@ fn a_tone_keeps_frequency_and_level() {
         let output = resampled(from, to, &source, from.sample_rate() as usize / 50);
         let left: Vec<i16> = output.iter().copied().step_by(to.channels().into()).collect();
         let half = &left[left.len() / 4..left.len() * 3 / 4];
-        let (want, all) = (power(&tone(to.mono(), 440.0, 0.5, 48_000)), power(half));
+        let (expected, all) = (power(&tone(to.mono(), 440.0, 0.5, 48_000)), power(half));
         let at_440 = power_at(half, to.sample_rate(), 440.0);
         assert!(
-            (all - want).abs() < 0.05 && (all - at_440).abs() < 0.05,
-            "{from} to {to}: {want} {all} {at_440}"
+            (all - expected).abs() < 0.05 && (all - at_440).abs() < 0.05,
+            "{from} to {to}: {expected} {all} {at_440}"
         );
         let noise = all - power_beside(half, to.sample_rate());
         assert!(noise > 60.0, "{from} to {to}: noise at -{noise} dB");
@@ -64,7 +64,7 @@ fn power_beside(samples: &[i16], rate: u32) -> f64 {
 }
 
 #[test]
-fn what_the_output_cannot_carry_is_filtered() {
+fn frequencies_that_the_output_cannot_carry_are_filtered() {
     let (from, to) = (format(48_000, 1), format(16_000, 1));
     for frequency in [8_800.0, 12_000.0, 20_000.0] {
         let source = tone(from, frequency, 0.9, 48_000);
@@ -75,7 +75,7 @@ fn what_the_output_cannot_carry_is_filtered() {
 }
 
 #[test]
-fn the_delay_is_what_it_says() {
+fn the_reported_delay_is_the_actual_one() {
     for (from, to) in
         [(48_000, 16_000), (16_000, 48_000), (44_100, 48_000), (48_000, 11_025), (8_000, 48_000)]
     {
@@ -106,7 +106,7 @@ fn equal_rates_are_only_mixed() {
 
 /// A real-time stream has in each period what is sent in it.
 #[test]
-fn as_much_comes_out_as_goes_in() {
+fn the_output_is_as_long_as_the_input() {
     for from in [8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 96_000, 192_000] {
         for to in AudioFormat::OPUS_RATES {
             let (from, to) = (format(from, 1), format(to, 1));
@@ -115,8 +115,12 @@ fn as_much_comes_out_as_goes_in() {
             let frame = from.sample_rate() as usize / 100;
             for n in 1..=200 {
                 resampler.push(&vec![0; frame], &mut output);
-                let want = n * frame * to.sample_rate() as usize / from.sample_rate() as usize;
-                assert!(output.len().abs_diff(want) <= 1, "{from} to {to}: {} of {want}", output.len());
+                let expected = n * frame * to.sample_rate() as usize / from.sample_rate() as usize;
+                assert!(
+                    output.len().abs_diff(expected) <= 1,
+                    "{from} to {to}: {} of {expected}",
+                    output.len()
+                );
             }
         }
     }
@@ -143,8 +147,8 @@ proptest! {
             rest = later;
         }
         let len = output.len() / usize::from(to.channels());
-        let want = frames as f64 * f64::from(to.sample_rate()) / f64::from(from.sample_rate());
-        prop_assert!((len as f64 - want).abs() <= 2.0, "{} instead of {}", len, want);
+        let expected = frames as f64 * f64::from(to.sample_rate()) / f64::from(from.sample_rate());
+        prop_assert!((len as f64 - expected).abs() <= 2.0, "{} instead of {}", len, expected);
         resampler.flush(&mut output);
         let at_once = resampled(from, to, &source, frames.max(1));
         prop_assert!(output.len().abs_diff(at_once.len()) <= 4);

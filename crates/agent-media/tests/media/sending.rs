@@ -348,7 +348,7 @@ enum Step {
         loud: bool,
     },
     Wait(u64),
-    /// Sleep until the timeout, and so many microseconds too long.
+    /// Sleep until the timeout, and this many microseconds too long.
     Timeout(u64),
     Clear,
     Flush,

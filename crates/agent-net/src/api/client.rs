@@ -201,8 +201,8 @@ impl ServerApi {
     /// The same address in other regions, if the server is a project of LiveKit Cloud.
     async fn regions(&self, url: &str, token: &Secret, failure: Failure, end: Instant) -> Vec<Url> {
         let Ok(url) = Url::parse(url) else { return Vec::new() };
-        let listed_again = failure == Failure::WrongRegion;
-        other_regions(&url, token, &self.http, listed_again, end).await
+        let refresh = failure == Failure::WrongRegion;
+        other_regions(&url, token, &self.http, refresh, end).await
     }
 }
 

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_there_is_waited_for_instead_of_created() {
+    async fn an_existing_dispatch_is_awaited_instead_of_another_one_created() {
         let (api, calls) = listing_late(true).await;
         let dispatch = api.ensure_dispatch(DispatchRequest::new("a", "r"), Duration::MAX).await.unwrap();
         assert_eq!(calls(), ["ListRooms", "ListDispatch", "ListDispatch"]);

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_written_as_it_was() {
+    fn permissions_are_written_as_they_were_read() {
         let wire = livekit::ParticipantPermission {
             can_subscribe: true,
             can_publish: false,

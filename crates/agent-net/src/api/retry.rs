@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_safe_is_sent_again_and_at_most_twice() {
+    fn only_safe_requests_are_retried_and_at_most_twice() {
         let ms = |ms| Some(Duration::from_millis(ms));
         let table = [
             (Failure::NotSent, true, [ms(100), ms(400), None]),

@@ -9,7 +9,7 @@ use super::call::Call;
 use super::client::ServerApi;
 use super::error::ApiError;
 
-/// How long a server waits for the destination to answer, unless the transfer says otherwise.
+/// How long a server waits for the destination to answer, unless the transfer sets another time.
 const RINGING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest time that a transfer may ring.

@@ -143,7 +143,7 @@ async fn each_token_is_short_lived_and_permits_its_call_alone() {
 }
 
 #[tokio::test]
-async fn only_what_is_safe_is_repeated_and_with_the_same_number() {
+async fn only_safe_commands_are_repeated_with_the_same_number() {
     fn gateway() -> Reply {
         Reply::Status(503, "<html>no backend</html>")
     }
@@ -201,7 +201,7 @@ async fn a_server_that_hangs_is_given_up_after_ten_seconds() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_neither_sent_nor_kept() {
+async fn too_large_bodies_are_neither_sent_nor_read() {
     let (api, requests) = serve(|_, seen| match seen.method.as_str() {
         "ListRooms" => Reply::Ok(vec![0; request::MAX_BODY_LEN + 1].into()),
         _ => Reply::Ok(Bytes::new()),

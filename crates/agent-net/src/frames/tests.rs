@@ -40,7 +40,7 @@ fn decoded_from(from: Role, bytes: &[u8], piece: usize, limit: usize) -> (Vec<Me
 
 proptest! {
     #[test]
-    fn another_implementation_reads_what_is_written(payload: Vec<u8>, long in 0usize..70_000, mask: [u8; 4]) {
+    fn another_implementation_reads_written_messages(payload: Vec<u8>, long in 0usize..70_000, mask: [u8; 4]) {
         let mut written = BytesMut::from(&b"before"[..]);
         let long = vec![7; long];
         encode(Opcode::Binary, &payload, Some(mask), &mut written);
@@ -54,7 +54,7 @@ proptest! {
     }
 
     #[test]
-    fn what_another_implementation_writes_is_read(
+    fn messages_of_another_implementation_are_read(
         parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..6),
         piece in 1usize..50,
     ) {
@@ -133,7 +133,7 @@ fn control_frames_come_between_the_parts_of_a_message() {
 }
 
 #[test]
-fn what_breaks_the_protocol_is_an_error_before_its_payload_comes() {
+fn protocol_violations_are_errors_before_the_payload_arrives() {
     let long = |len: u64| [&[0x82, 127][..], &len.to_be_bytes()].concat();
     let table: Vec<(&str, Vec<u8>)> = vec![
         ("reserved", vec![0xc2, 0]),

@@ -881,7 +881,7 @@ pub mod client_info {
         }
     }
 }
-/// What the server wants of a client of our kind.
+/// What the server requires of a client of our kind.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClientConfiguration {
     /// media through TURN servers only
@@ -2416,7 +2416,7 @@ pub struct Pong {
     #[prost(int64, tag = "2")]
     pub timestamp: i64,
 }
-/// How many more media sections the server wants in the client's next offer.
+/// How many more media sections the server requires in the client's next offer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MediaSectionsRequirement {
     #[prost(uint32, tag = "1")]

@@ -137,7 +137,7 @@ fn each_field_and_each_enum_value_passes_alone() {
 
 /// If it fails, their crate has the fields now: compare them too.
 #[test]
-fn what_is_exempt_is_unknown_to_them() {
+fn exempt_fields_are_unknown_to_livekit_protocol() {
     let ours = agent_proto::livekit::ParticipantUpdate { full_snapshot: true, ..Default::default() };
     let theirs = livekit_protocol::ParticipantUpdate::decode(encode(&ours)).unwrap();
     assert_eq!(theirs, livekit_protocol::ParticipantUpdate::default());

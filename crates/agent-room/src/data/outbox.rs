@@ -49,8 +49,8 @@ struct Queue {
 
 struct Packet {
     owner: PacketOwner,
-    /// Whether it was sent before.
-    again: bool,
+    /// Whether it is repeated after a resume.
+    resent: bool,
     sequence: u32,
     bytes: Bytes,
 }
@@ -147,7 +147,7 @@ impl DataOutbox {
             self.sequence = sequence;
         }
         queue.bytes += bytes.len();
-        queue.packets.push_back(Packet { owner, again: false, sequence, bytes });
+        queue.packets.push_back(Packet { owner, resent: false, sequence, bytes });
         Ok(())
     }
 
@@ -169,7 +169,7 @@ impl DataOutbox {
         let last = packets.len();
         for (number, bytes) in (1..).zip(packets) {
             let owner = if number == last { PacketOwner::Command(id) } else { PacketOwner::Room };
-            queue.packets.push_back(Packet { owner, again: false, sequence: 0, bytes });
+            queue.packets.push_back(Packet { owner, resent: false, sequence: 0, bytes });
         }
         Ok(())
     }
@@ -201,7 +201,7 @@ impl DataOutbox {
         });
         self.reliable.bytes += bytes.len();
         let owner = PacketOwner::Stream(packet.stream);
-        self.reliable.packets.push_back(Packet { owner, again: false, sequence: self.sequence, bytes });
+        self.reliable.packets.push_back(Packet { owner, resent: false, sequence: self.sequence, bytes });
     }
 
     /// Removes the packets of streams that failed.
@@ -268,7 +268,7 @@ impl DataOutbox {
             self.reliable.bytes += bytes.len();
             self.reliable.packets.push_front(Packet {
                 owner: PacketOwner::Room,
-                again: true,
+                resent: true,
                 sequence,
                 bytes,
             });
@@ -278,12 +278,12 @@ impl DataOutbox {
     /// Ends the session: returns the maximum number of reliable packets that it may have lost. Queued packets
     /// can still be sent in another session.
     pub(crate) fn forget_sent(&mut self) -> u64 {
-        let again = self.reliable.packets.iter().filter(|packet| packet.again).count();
+        let resent = self.reliable.packets.iter().filter(|packet| packet.resent).count();
         let lost = std::mem::take(&mut self.sent).unconfirmed;
-        for packet in self.reliable.packets.iter().take(again) {
+        for packet in self.reliable.packets.iter().take(resent) {
             self.reliable.bytes = self.reliable.bytes.saturating_sub(packet.bytes.len());
         }
-        self.reliable.packets.drain(..again);
+        self.reliable.packets.drain(..resent);
         lost
     }
 

@@ -53,8 +53,8 @@ pub(crate) enum DataTrackMessage {
 }
 
 impl DataTrackMessage {
-    /// The answer of the server to a request for a data track. `None`: nothing that matters. What it does not
-    /// find is not published.
+    /// The answer of the server to a request for a data track. `None`: it changes nothing. A track that the
+    /// server does not find is not published.
     pub(crate) fn refusal(response: proto::RequestResponse) -> Option<Self> {
         use proto::request_response::{Reason, Request};
         match response.request.as_ref()? {

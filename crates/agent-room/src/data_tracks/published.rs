@@ -32,9 +32,9 @@ const MAX_NAME_LEN: usize = 256;
 pub(super) struct Published {
     limit: usize,
     timeout: Duration,
-    /// Whether their frames are encrypted, as the server is told.
+    /// Whether their frames are encrypted; the server is informed of it.
     encrypted: bool,
-    /// By the command that published each.
+    /// Keyed by the command that published the track.
     tracks: BTreeMap<CommandId, Track>,
     last_handle: u16,
     /// Handles of tracks that the server has not removed yet.
@@ -54,12 +54,12 @@ enum State {
     /// The server has not answered yet.
     Requested {
         /// Whether the command waits for the answer; otherwise the track was published in another session.
-        first: bool,
-        /// Whether the request was sent before, in this session.
-        again: bool,
+        awaited: bool,
+        /// Whether the request was sent more than once in this session.
+        resent: bool,
         until: Time,
     },
-    /// With the server's id; empty: the answer that named it is lost.
+    /// With the server's id, which is empty if the answer that contained it was lost.
     Published { sid: String },
 }
 
@@ -94,7 +94,7 @@ impl Published {
             return Err(RoomError::Refused { detail: format!("there is a data track of the name {name:?}") });
         }
         let handle = self.free_handle();
-        let state = State::Requested { first: true, again: false, until: now + self.timeout };
+        let state = State::Requested { awaited: true, resent: false, until: now + self.timeout };
         let track = Track { name, handle, state, packetizer: Packetizer::new(handle) };
         requests.send(track.request(self.encrypted));
         self.tracks.insert(id, track);
@@ -112,7 +112,7 @@ impl Published {
         }
     }
 
-    /// The packets of a frame, which `seal` encrypts. None: the track is being published again.
+    /// The packets of a frame, which `seal` encrypts. None while the track is being published again.
     pub(super) fn push(
         &mut self,
         track: CommandId,
@@ -166,8 +166,8 @@ impl Published {
             return None;
         };
         match mem::replace(&mut track.state, State::Published { sid: info.sid }) {
-            State::Requested { first: true, .. } => Some(id),
-            State::Requested { first: false, .. } | State::Published { .. } => None,
+            State::Requested { awaited: true, .. } => Some(id),
+            State::Requested { awaited: false, .. } | State::Published { .. } => None,
         }
     }
 
@@ -178,19 +178,19 @@ impl Published {
         response: &proto::RequestResponse,
     ) -> Option<(CommandId, Result<(), RoomError>)> {
         let (id, track) = self.by_handle(u16::try_from(handle).ok()?)?;
-        let State::Requested { first, again, .. } = track.state else { return None };
-        // The answer to the first request was lost with the connection.
-        if again && response.reason() == Reason::DuplicateHandle {
+        let State::Requested { awaited, resent, .. } = track.state else { return None };
+        // The answer to an earlier request was lost with the connection.
+        if resent && response.reason() == Reason::DuplicateHandle {
             track.state = State::Published { sid: String::new() };
-            return first.then_some((id, Ok(())));
+            return awaited.then_some((id, Ok(())));
         }
         // Without an error it is only queued.
         let error = refusal(response)?;
         self.tracks.remove(&id);
-        first.then_some((id, Err(error)))
+        awaited.then_some((id, Err(error)))
     }
 
-    /// The server has ended a track, asked or not.
+    /// The server has ended a track, on request or by itself.
     pub(super) fn removed(&mut self, handle: u32) {
         let Ok(handle) = u16::try_from(handle) else { return };
         self.leaving.retain(|leaving| *leaving != handle);
@@ -198,11 +198,11 @@ impl Published {
             .retain(|_, track| track.handle != handle || !matches!(track.state, State::Published { .. }));
     }
 
-    /// The session goes on over another connection: what was under way is repeated.
+    /// The session continues over another connection: unanswered requests are repeated.
     pub(super) fn resumed(&mut self, requests: &mut ServerRequests, now: Time) {
         for track in self.tracks.values_mut() {
-            if let State::Requested { again, until, .. } = &mut track.state {
-                (*again, *until) = (true, now + self.timeout);
+            if let State::Requested { resent, until, .. } = &mut track.state {
+                (*resent, *until) = (true, now + self.timeout);
                 requests.send(track.request(self.encrypted));
             }
         }
@@ -213,8 +213,8 @@ impl Published {
     pub(super) fn interrupted(&mut self) {
         self.leaving.clear();
         for track in self.tracks.values_mut() {
-            let first = matches!(track.state, State::Requested { first: true, .. });
-            track.state = State::Requested { first, again: false, until: Time::ZERO };
+            let awaited = matches!(track.state, State::Requested { awaited: true, .. });
+            track.state = State::Requested { awaited, resent: false, until: Time::ZERO };
         }
     }
 
@@ -274,7 +274,7 @@ impl Track {
     }
 
     const fn is_awaited(&self) -> bool {
-        matches!(self.state, State::Requested { first: true, .. })
+        matches!(self.state, State::Requested { awaited: true, .. })
     }
 
     const fn until(&self) -> Option<Time> {

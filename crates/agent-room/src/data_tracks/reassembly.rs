@@ -1,7 +1,7 @@
 //! Puts the frames of one data track together from its packets.
 //!
 //! Packets may be lost, repeated and out of order. One frame at a time is incomplete: the first packet of a
-//! later frame ends it, as who reads a data track wants the newest frame and not all of them.
+//! later frame ends it, as readers of a data track need the newest frame and not all of them.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -13,10 +13,10 @@ use super::packet::{Extensions, FrameEncryption, Packet};
 
 /// Maximum number of packets of a frame, as in LiveKit's SDKs: 2 MB.
 const MAX_PACKETS: usize = 128;
-/// What a packet that waits is counted for beside its payload, in bytes.
+/// The size for which a waiting packet is counted in addition to its payload, in bytes.
 const PACKET_BYTES: usize = 64;
-/// How many frames behind the newest one a packet is late. One that is farther behind is of a publisher that
-/// restarts its count, or came after a gap in which the numbers wrapped around.
+/// A packet that is fewer frames behind the newest one is late. One that is farther behind is from a
+/// publisher that has restarted its count, or came after a gap in which the numbers wrapped around.
 const LATE: u16 = 256;
 
 /// The frames of one track.

@@ -1,4 +1,4 @@
-//! The payloads of frames between this and their encryption.
+//! The payloads of frames, encrypted or not.
 
 use bytes::Bytes;
 

@@ -82,8 +82,8 @@ impl Subscribed {
         }
     }
 
-    /// The server's numbers of all tracks that it sends us. Those of tracks that we do not want (any more)
-    /// are ignored. `false`: some are no numbers of tracks.
+    /// Sets the server's numbers of all tracks that it sends us. Numbers of tracks without a subscription are
+    /// ignored. `false`: some are not valid numbers.
     pub(super) fn set_handles(&mut self, handles: &proto::DataTrackSubscriberHandles) -> bool {
         self.handles.clear();
         let mut valid = true;

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_shows_nothing_is_blank() {
+    fn only_blank_frames_are_accepted() {
         assert!(is_blank(EncryptedCodec::Opus, &[&[0xf8, 0xff, 0xfe][..], &[0; 77]].concat()));
         assert!(!is_blank(EncryptedCodec::Opus, &[0xf8, 0xff, 0xfe, 1]));
         assert!(is_blank(EncryptedCodec::Vp8, VP8));

@@ -1,10 +1,10 @@
-//! How much of a frame stays readable, so that servers and packetisers find what they need.
+//! The header of a frame that is not encrypted, so that servers and packetisers find what they need.
 
 use super::codec::EncryptedCodec;
 use crate::video::nal_units;
 
-/// The number of bytes at the beginning of a frame that are not encrypted. `None`: a frame that is none of
-/// its codec.
+/// The number of bytes at the beginning of a frame that are not encrypted. `None`: it is not a frame of this
+/// codec.
 pub(super) fn clear_len(codec: EncryptedCodec, frame: &[u8]) -> Option<usize> {
     let len = match codec {
         EncryptedCodec::Opus => 1,
@@ -22,9 +22,9 @@ pub(super) fn clear_len(codec: EncryptedCodec, frame: &[u8]) -> Option<usize> {
 
 /// The clear header of a frame that is sent.
 ///
-/// Of H.264 and H.265 it has parameter sets and the beginning of the slice, and no other units: they would
-/// tell what the frame shows, and older receivers read no header of more than 255 bytes. Start codes have
-/// four bytes: receivers of RTP put those before each unit, and the header is authenticated.
+/// For H.264 and H.265 it contains parameter sets and the beginning of the slice, and no other units: they
+/// would reveal what the frame shows, and older receivers do not read headers of more than 255 bytes. Start
+/// codes have four bytes: receivers of RTP put those before each unit, and the header is authenticated.
 pub(super) fn sent_header(codec: EncryptedCodec, header: &[u8]) -> Vec<u8> {
     let is_sent: fn(u8) -> bool = match codec {
         EncryptedCodec::H264 => |head| !matches!(head & 0x1f, 6 | 9..=12),

@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_comes_back_with_its_key_only() {
+    fn a_payload_is_decrypted_with_its_key_only() {
         let cipher = E2eeKey::new("password").cipher().unwrap();
         let sealed = seal(b"text".to_vec(), &cipher, [3; 12]).unwrap();
         assert_eq!(sealed.len(), 4 + 16);

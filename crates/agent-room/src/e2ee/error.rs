@@ -11,14 +11,14 @@ pub enum E2eeError {
         /// Its index.
         index: u8,
     },
-    /// It was encrypted with another key, or changed on its way.
+    /// It was encrypted with another key, or changed in transit.
     #[error("key {index} does not fit: the participants must use the same passphrase, salt and derivation")]
     WrongKey {
         /// Its index.
         index: u8,
     },
-    /// What should be encrypted is not.
-    #[error("it is not encrypted, though its sender says so")]
+    /// A frame is not encrypted, although its track is announced as encrypted.
+    #[error("it is not encrypted, although its track is announced as encrypted")]
     NotEncrypted,
     /// The room was joined without end-to-end encryption.
     #[error("the room was joined without it: pass its options to the join")]
@@ -29,7 +29,7 @@ pub enum E2eeError {
     /// Frames of this codec cannot be encrypted: packetisers could not split them.
     #[error("frames of VP9 and AV1 cannot be encrypted: publish VP8, H.264 or H.265")]
     Codec,
-    /// It is no frame of its codec.
-    #[error("it cannot be encrypted: it is no frame of its codec")]
+    /// It is not a frame of its codec.
+    #[error("it cannot be encrypted: it is not a frame of its codec")]
     NoFrame,
 }

@@ -1,4 +1,5 @@
-//! Frames of tracks: what is encrypted, and how it is told from what is not.
+//! The format of encrypted frames of tracks, and how they are distinguished from frames that are not
+//! encrypted.
 //!
 //! ```text
 //! clear header │ ciphertext │ tag (16) │ nonce (12) │ 12 │ key index
@@ -29,7 +30,7 @@ pub(super) struct Sealed<'a> {
     body: Cow<'a, [u8]>,
 }
 
-/// Encrypts a frame. `None`: it is not of this codec.
+/// Encrypts a frame. `None`: it is not a frame of this codec.
 pub(super) fn seal(
     codec: EncryptedCodec,
     frame: &[u8],
@@ -129,7 +130,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
         #[test]
-        fn what_is_sealed_comes_back(
+        fn encrypted_frames_are_decrypted(
             codec in codecs(),
             body in prop::collection::vec(prop_oneof![0..4_u8, any::<u8>()], 0..400),
             nonce in any::<[u8; 12]>(),

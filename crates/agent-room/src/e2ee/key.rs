@@ -6,13 +6,13 @@ use std::num::NonZeroU32;
 use aws_lc_rs::aead::{AES_128_GCM, LessSafeKey, UnboundKey};
 use aws_lc_rs::{hkdf, pbkdf2};
 
-/// The salt that LiveKit's SDKs use unless they are told otherwise.
+/// The salt that LiveKit's SDKs use by default.
 const DEFAULT_SALT: &[u8] = b"LKFrameEncryptionKey";
 const ITERATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(99_999);
-/// Bytes of a key, and of what a ratchet derives the next key of.
+/// Lengths in bytes: a key, and the material from which a ratchet derives the next one.
 const KEY_LEN: usize = 16;
 const MATERIAL_LEN: usize = 32;
-/// What the browsers' SDK adds in HKDF.
+/// The `info` parameter of HKDF in the JavaScript SDK.
 const HKDF_INFO: [u8; 128] = [0; 128];
 
 /// How a key is derived from a shared secret.
@@ -20,12 +20,12 @@ const HKDF_INFO: [u8; 128] = [0; 128];
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum KeyDerivation {
-    /// PBKDF2-HMAC-SHA256 with 100,000 iterations, as all SDKs do with passphrases, and the native ones with
-    /// bytes. It takes some 50 ms of processor time.
+    /// PBKDF2-HMAC-SHA256 with 100,000 iterations: all SDKs use it for passphrases, and the native ones also
+    /// for bytes. It takes some 50 ms of processor time.
     #[default]
     Pbkdf2,
-    /// HKDF-SHA256, as the JavaScript SDK does with an `ArrayBuffer`, and the native ones if they are told
-    /// so. For secrets that are random.
+    /// HKDF-SHA256, for random secrets: the JavaScript SDK uses it for an `ArrayBuffer`, and the native SDKs
+    /// if their options select it.
     Hkdf,
 }
 
@@ -65,7 +65,7 @@ impl E2eeKey {
         Self { derivation, salt, material, key }
     }
 
-    /// The key that follows: whoever has this one can compute it, and there is no way back.
+    /// The next key of the ratchet: it can be computed from this key, but this key not from it.
     #[must_use]
     pub fn ratcheted(&self) -> Self {
         let material: [u8; MATERIAL_LEN] = derived(self.derivation, &self.salt, &self.material);
@@ -96,7 +96,7 @@ impl fmt::Debug for E2eeKey {
     }
 }
 
-/// For recordings of a room: the key as it is, which a recording holds like the token.
+/// For recordings of a room, which hold keys in the clear, as they hold the token.
 #[cfg(feature = "serde")]
 mod recorded {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -1,4 +1,4 @@
-//! Which key opens what: a ring of keys for each sender.
+//! The keys of each sender, in a ring.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use super::nonce::Nonces;
 
 /// The number of keys of a ring.
 const RING: u8 = 16;
-/// How many ratchet steps are tried unless the options say otherwise, and how many at most.
+/// How many ratchet steps are tried by default, and at most.
 const WINDOW: u8 = 16;
 const MAX_WINDOW: u8 = 64;
-/// More participants than a room has.
+/// Maximum number of senders: more than a room has participants.
 const MAX_SENDERS: usize = 10_000;
 
 /// End-to-end encryption of a room: which keys there are.
@@ -137,7 +137,7 @@ impl Keys {
         }
     }
 
-    /// A participant has left: with a shared key it begins with that again.
+    /// A participant has left: if it returns, it starts with the shared key again, if there is one.
     pub(super) fn left(&mut self, identity: &str) {
         if self.shared {
             self.others.remove(identity);
@@ -200,7 +200,7 @@ impl Link {
     }
 }
 
-/// What was opened, and whether the sender's key had moved.
+/// The decrypted value, and whether the sender had ratcheted its key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Opened<T> {
     pub(super) value: T,
@@ -238,9 +238,9 @@ impl KeyRing {
         Ok(&chain.current.cipher)
     }
 
-    /// Opens something with the key of this index, or one that follows it.
+    /// Decrypts with the key of this index, or with a key that follows it.
     ///
-    /// One step more is computed for each failure, so that what cannot be opened costs little.
+    /// Each failure computes only one more step of the ratchet, so that undecryptable input costs little.
     pub(super) fn open<T>(
         &mut self,
         index: u8,

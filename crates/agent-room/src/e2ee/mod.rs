@@ -1,8 +1,9 @@
-//! End-to-end encryption: the server forwards what it cannot read.
+//! End-to-end encryption: the server forwards frames that it cannot read.
 //!
-//! Frames of tracks and packets of data are encrypted with AES-128-GCM, and keys are derived of secrets that
-//! the participants share by other means. Each sender has a ring of 16 keys, and says in each frame which one
-//! it used. A *ratchet* is a step from a key to the next one that everybody can compute who has the first.
+//! Frames of tracks and packets of data are encrypted with AES-128-GCM, and keys are derived from secrets
+//! that the participants share by other means. Each sender has a ring of 16 keys, and each frame contains the
+//! index of the key that was used. A *ratchet* derives the next key from a key: everybody who has the first
+//! can do it.
 
 mod blank;
 mod clear;

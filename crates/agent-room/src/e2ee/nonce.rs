@@ -1,4 +1,4 @@
-//! Nonces: with one key none may be used twice, by whomever.
+//! Nonces: with one key, no two frames of any participants may have the same.
 
 use super::frame::NONCE_LEN;
 
@@ -6,10 +6,10 @@ use super::frame::NONCE_LEN;
 const COUNTER_LEN: usize = 4;
 /// Each byte of a counter has one of these values: 1 to 255.
 const DIGITS: u32 = 255;
-/// How many nonces have the same beginning.
+/// How many nonces have the same random prefix.
 const COUNT: u32 = DIGITS.pow(COUNTER_LEN as u32);
 
-/// Nonces that begin anywhere, by the random numbers of the system: many participants encrypt with one key.
+/// Nonces with a random prefix of the system's random numbers, as many participants encrypt with one key.
 ///
 /// No byte of them is 0, so that nothing is escaped in a nonce: receivers read it from the end of a frame
 /// before they remove the escapes of H.264.

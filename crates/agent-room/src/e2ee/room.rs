@@ -1,4 +1,4 @@
-//! The encryption of a room: what is encrypted, what can be opened, and what is to be told.
+//! The encryption of a room: what is encrypted, what can be decrypted, and which states are reported.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,7 +25,7 @@ use proto::signal_request::Message as Request;
 
 /// The encryption of a room.
 pub(crate) struct E2ee {
-    /// `None`: we encrypt nothing, and open nothing.
+    /// `None`: we neither encrypt nor decrypt.
     keys: Option<Keys>,
     own: String,
     own_state: Option<E2eeState>,
@@ -54,7 +54,7 @@ impl E2ee {
         }
     }
 
-    /// What happens in the room.
+    /// Updates tracks and participants after an event of the room.
     pub(crate) fn follow(&mut self, event: &RoomEvent) {
         match event {
             RoomEvent::Connected(connected) => {
@@ -104,7 +104,7 @@ impl E2ee {
         }
     }
 
-    /// What is to be told.
+    /// The next event for the user.
     pub(crate) fn poll_event(&mut self) -> Option<RoomEvent> {
         self.events.pop_front()
     }
@@ -147,7 +147,7 @@ impl E2ee {
         }
     }
 
-    /// Says in a request that our track is encrypted.
+    /// Declares in a request that our track is encrypted.
     pub(crate) fn mark(&self, request: &mut Request) {
         if let (Some(_), Request::AddTrack(request)) = (&self.keys, request) {
             request.encryption = proto::encryption::Type::Gcm as i32;
@@ -155,7 +155,7 @@ impl E2ee {
         }
     }
 
-    /// Encrypts a frame of ours. `None`: it cannot be, and must not be sent.
+    /// Encrypts a frame of ours. `None`: it cannot be encrypted, and must not be sent.
     pub(crate) fn seal_frame(&mut self, track: Option<&str>, mut placed: PlacedFrame) -> Option<PlacedFrame> {
         let Some(keys) = self.keys.as_mut() else { return Some(placed) };
         let codec = match placed.form {
@@ -178,8 +178,8 @@ impl E2ee {
         }
     }
 
-    /// Decrypts a frame of sound, if its track is encrypted. `trailer`: what the server's own frames end
-    /// with. `None`: it cannot be, and must not be played.
+    /// Decrypts a frame of sound, if its track is encrypted. `trailer`: the bytes that mark frames which the
+    /// server makes itself. `None`: it cannot be decrypted, and must not be played.
     pub(crate) fn open_audio(
         &mut self,
         track: &str,
@@ -198,7 +198,7 @@ impl E2ee {
         trailer: &[u8],
     ) -> Option<EncodedVideoFrame> {
         let payload = self.open_payload(track, frame.codec.into(), &frame.payload, trailer)?;
-        // What is encrypted of VP9 and AV1 does not show it.
+        // In VP9 and AV1 the encrypted part hides whether it is a key frame.
         let key_frame = frame.key_frame || crate::video::is_key_frame(frame.codec, &payload);
         Some(EncodedVideoFrame { payload, key_frame, ..frame })
     }
@@ -247,7 +247,7 @@ impl E2ee {
         sealed.map_err(RoomError::E2ee)
     }
 
-    /// Decrypts the payload of a frame of this data track. `None`: it cannot be.
+    /// Decrypts the payload of a frame of this data track. `None`: it cannot be decrypted.
     pub(crate) fn open_data(&mut self, track: &str, sealed: SealedData) -> Option<Bytes> {
         let known = self.tracks.get_mut(track)?;
         let SealedData { payload, encryption } = sealed;
@@ -268,7 +268,7 @@ impl E2ee {
         opened.map(Bytes::from)
     }
 
-    /// Encrypts the content of a packet, if it is one that may be.
+    /// Encrypts the content of a packet, if its kind can be encrypted.
     pub(crate) fn seal_value(&mut self, value: Value) -> Result<Value, RoomError> {
         let Some(keys) = self.keys.as_mut().filter(|keys| keys.data) else { return Ok(value) };
         let inner = match value {
@@ -280,7 +280,7 @@ impl E2ee {
             Value::StreamHeader(it) => Inner::StreamHeader(it),
             Value::StreamChunk(it) => Inner::StreamChunk(it),
             Value::StreamTrailer(it) => Inner::StreamTrailer(it),
-            // Those are the server's, too.
+            // The server reads the other kinds, too.
             other => return Ok(other),
         };
         let payload = encode(&proto::EncryptedPacketPayload { value: Some(inner) });
@@ -296,7 +296,7 @@ impl E2ee {
         sealed.map(Value::EncryptedPacket).map_err(RoomError::E2ee)
     }
 
-    /// Decrypts the content of a packet of this participant. `None`: it cannot be.
+    /// Decrypts the content of a packet of this participant. `None`: it cannot be decrypted.
     pub(crate) fn open_packet(&mut self, sender: &str, packet: &proto::EncryptedPacket) -> Option<Value> {
         let index = u8::try_from(packet.key_index).unwrap_or(u8::MAX);
         let opened = match &mut self.keys {
@@ -329,7 +329,7 @@ impl E2ee {
     }
 }
 
-/// More participants than a room has.
+/// Maximum number of participants whose state is kept: more than a room has.
 const MAX_STATES: usize = 10_000;
 
 fn outcome<T>(opened: Result<Opened<T>, E2eeError>) -> (E2eeState, Option<T>) {
@@ -345,7 +345,7 @@ fn changed(identity: &str, track: Option<&str>, state: E2eeState) -> RoomEvent {
     RoomEvent::E2eeStateChanged { identity, track_sid, state }
 }
 
-/// Notes a state; returns whether it is to be told. After a ratchet it is as it should be.
+/// Stores a state; returns whether it is to be reported. `Ratcheted` is reported once and stored as `Ok`.
 fn changes(before: &mut Option<E2eeState>, state: E2eeState) -> bool {
     let kept = if state == E2eeState::Ratcheted { E2eeState::Ok } else { state };
     before.replace(kept) != Some(state)

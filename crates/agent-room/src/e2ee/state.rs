@@ -1,8 +1,8 @@
-//! Whether what a participant encrypts can be read.
+//! Whether frames and data of a participant can be decrypted.
 
 use super::error::E2eeError;
 
-/// Whether what a participant encrypts can be read, or what we send be encrypted.
+/// Whether frames and data of a participant can be decrypted, or our own encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! Two rooms of one secret, and what each tells of the other.
+//! Two participants with a shared secret: what each can decrypt, and which states it reports.
 
 use std::sync::Arc;
 
@@ -67,37 +67,37 @@ fn of_track(identity: &str, state: E2eeState) -> (String, Option<String>, E2eeSt
 }
 
 #[test]
-fn who_has_the_key_hears() {
+fn a_frame_can_be_read_with_the_key() {
     let options = shared("secret");
     let (mut ada, mut bob) = (room("ada", "bob", Some(&options)), room("bob", "ada", Some(&options)));
     let sealed = seal(&mut ada, SOUND).unwrap();
     assert_ne!(sealed, SOUND);
     assert_eq!(open(&mut bob, "TR_sealed", &sealed).unwrap(), SOUND);
     assert_eq!(open(&mut bob, "TR_sealed", &sealed).unwrap(), SOUND);
-    assert_eq!(states(&mut bob), [of_track("ada", E2eeState::Ok)], "told once");
+    assert_eq!(states(&mut bob), [of_track("ada", E2eeState::Ok)], "reported once");
     assert_eq!(states(&mut ada), []);
 }
 
 #[test]
-fn what_cannot_be_read_is_dropped_and_told() {
+fn frames_that_cannot_be_read_are_dropped_and_reported() {
     let sealed = seal(&mut room("ada", "bob", Some(&shared("secret"))), SOUND).unwrap();
-    let told = |options: Option<&E2eeOptions>, payload: &[u8]| {
+    let reported = |options: Option<&E2eeOptions>, payload: &[u8]| {
         let mut bob = room("bob", "ada", options);
         assert_eq!(open(&mut bob, "TR_sealed", payload), None);
         states(&mut bob)
     };
     let failed = |error| vec![of_track("ada", E2eeState::Failed(error))];
-    assert_eq!(told(None, &sealed), failed(E2eeError::MissingKey { index: 0 }));
+    assert_eq!(reported(None, &sealed), failed(E2eeError::MissingKey { index: 0 }));
     assert_eq!(
-        told(Some(&E2eeOptions::per_participant()), &sealed),
+        reported(Some(&E2eeOptions::per_participant()), &sealed),
         failed(E2eeError::MissingKey { index: 0 })
     );
-    assert_eq!(told(Some(&shared("another")), &sealed), failed(E2eeError::WrongKey { index: 0 }));
-    assert_eq!(told(Some(&shared("secret")), SOUND), failed(E2eeError::NotEncrypted));
+    assert_eq!(reported(Some(&shared("another")), &sealed), failed(E2eeError::WrongKey { index: 0 }));
+    assert_eq!(reported(Some(&shared("secret")), SOUND), failed(E2eeError::NotEncrypted));
 }
 
 #[test]
-fn tracks_that_are_not_encrypted_are_heard_and_unknown_ones_are_not() {
+fn tracks_that_are_not_encrypted_can_be_read_and_unknown_ones_cannot() {
     let options = shared("secret");
     assert_eq!(open(&mut room("bob", "ada", Some(&options)), "TR_plain", SOUND).unwrap(), SOUND);
     assert_eq!(open(&mut room("bob", "ada", Some(&options)), "TR_unknown", SOUND), None);
@@ -105,7 +105,7 @@ fn tracks_that_are_not_encrypted_are_heard_and_unknown_ones_are_not() {
 }
 
 #[test]
-fn frames_of_the_server_must_show_nothing() {
+fn frames_of_the_server_are_accepted_only_if_they_are_blank() {
     let mut bob = room("bob", "ada", Some(&shared("secret")));
     let silence = [&[0xf8, 0xff, 0xfe][..], &[0; 77]].concat();
     assert_eq!(open(&mut bob, "TR_sealed", &[&silence, TRAILER].concat()).unwrap(), silence);
@@ -118,21 +118,21 @@ fn a_ratchet_and_another_key_are_followed() {
     let options = E2eeOptions::per_participant().own_key(key("ada's"));
     let mut ada = room("ada", "bob", Some(&options));
     let mut bob = room("bob", "ada", Some(&E2eeOptions::per_participant().key_of("ada", key("ada's"))));
-    let hears = |ada: &mut E2ee, bob: &mut E2ee| {
+    let receives = |ada: &mut E2ee, bob: &mut E2ee| {
         let sealed = seal(ada, SOUND).unwrap();
         let heard = open(bob, "TR_sealed", &sealed).is_some();
         (heard, states(bob).into_iter().map(|(_, _, state)| state).collect::<Vec<_>>())
     };
-    assert_eq!(hears(&mut ada, &mut bob), (true, vec![E2eeState::Ok]));
+    assert_eq!(receives(&mut ada, &mut bob), (true, vec![E2eeState::Ok]));
     ada.ratchet(0).unwrap();
-    assert_eq!(hears(&mut ada, &mut bob), (true, vec![E2eeState::Ratcheted]));
-    assert_eq!(hears(&mut ada, &mut bob), (true, vec![]));
+    assert_eq!(receives(&mut ada, &mut bob), (true, vec![E2eeState::Ratcheted]));
+    assert_eq!(receives(&mut ada, &mut bob), (true, vec![]));
     ada.set_key(None, 3, key("new")).unwrap();
     ada.use_key(3).unwrap();
     let missing = E2eeState::Failed(E2eeError::MissingKey { index: 3 });
-    assert_eq!(hears(&mut ada, &mut bob), (false, vec![missing]));
+    assert_eq!(receives(&mut ada, &mut bob), (false, vec![missing]));
     bob.set_key(Some("ada"), 3, key("new")).unwrap();
-    assert_eq!(hears(&mut ada, &mut bob), (true, vec![E2eeState::Ok]));
+    assert_eq!(receives(&mut ada, &mut bob), (true, vec![E2eeState::Ok]));
 }
 
 #[test]
@@ -140,8 +140,8 @@ fn without_a_key_nothing_is_sent() {
     let mut ada = room("ada", "bob", Some(&E2eeOptions::per_participant()));
     assert_eq!(seal(&mut ada, SOUND), None);
     let missing = E2eeError::MissingKey { index: 0 };
-    let told = ("ada".to_owned(), Some("TR_own".to_owned()), E2eeState::Failed(missing));
-    assert_eq!(states(&mut ada), [told]);
+    let reported = ("ada".to_owned(), Some("TR_own".to_owned()), E2eeState::Failed(missing));
+    assert_eq!(states(&mut ada), [reported]);
     let user = Value::User(proto::UserPacket::default());
     assert_eq!(ada.seal_value(user), Err(RoomError::E2ee(missing)));
     assert_eq!(ada.use_key(1), Err(RoomError::E2ee(E2eeError::MissingKey { index: 1 })));
@@ -164,7 +164,7 @@ fn data_are_encrypted_except_what_the_server_needs() {
 }
 
 #[test]
-fn frames_of_data_tracks_are_read_by_those_who_have_the_key() {
+fn frames_of_data_tracks_are_read_with_the_key() {
     let options = shared("secret");
     let mut ada = room("ada", "bob", Some(&options));
     let sealed = || SealedData { payload: Bytes::from_static(b"position"), encryption: None };
@@ -180,10 +180,10 @@ fn frames_of_data_tracks_are_read_by_those_who_have_the_key() {
     };
     let mut seal = || ada.seal_data(sealed().payload).unwrap();
     assert_ne!(seal().payload, sealed().payload);
-    let told = |state| Some(("DTR_sealed".to_owned(), state));
-    let failed = |error| (None, told(E2eeState::Failed(error)));
+    let reported = |state| Some(("DTR_sealed".to_owned(), state));
+    let failed = |error| (None, reported(E2eeState::Failed(error)));
     let plain = || Some(sealed().payload);
-    assert_eq!(read(Some(&options), "DTR_sealed", seal()), (plain(), told(E2eeState::Ok)));
+    assert_eq!(read(Some(&options), "DTR_sealed", seal()), (plain(), reported(E2eeState::Ok)));
     assert_eq!(
         read(Some(&shared("another")), "DTR_sealed", seal()),
         failed(E2eeError::WrongKey { index: 0 })
@@ -200,7 +200,7 @@ fn frames_of_data_tracks_are_read_by_those_who_have_the_key() {
 }
 
 #[test]
-fn who_comes_back_begins_with_the_shared_key_again() {
+fn a_participant_who_rejoins_starts_with_the_shared_key() {
     let options = shared("secret");
     let mut ada = room("ada", "bob", Some(&options));
     let mut bob = room("bob", "ada", Some(&options));

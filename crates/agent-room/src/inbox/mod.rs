@@ -74,10 +74,10 @@ pub struct Dropped {
     pub events: u64,
     /// Messages of data streams.
     pub messages: u64,
-    /// Frames of streams of a track, which are none of an [`Inbox`], and frames of our tracks that the
+    /// Frames of streams of a track, which do not belong to an [`Inbox`], and frames of our tracks that the
     /// network did not take in time.
     pub frames: u64,
-    /// Text and byte streams, which are none of an [`Inbox`] either.
+    /// Text and byte streams, which do not belong to an [`Inbox`] either.
     pub streams: u64,
 }
 

@@ -153,7 +153,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn one_stream_after_the_other_has_each_message_once_or_reports_it(ops in ops()) {
+    fn consecutive_streams_have_each_message_once_or_report_it(ops in ops()) {
         let mut play = play(ops, true);
         for filter in 0..FILTERS {
             let sent = play.sent_to(filter);

@@ -104,7 +104,7 @@ fn topics_and_states_count_into_the_bytes() {
 }
 
 #[test]
-fn who_is_present_is_never_pushed_out() {
+fn the_list_of_present_participants_is_never_dropped() {
     let present = || (0..20).map(|n| joined(&n.to_string()));
     let mut inbox = Inbox::with_limits(SMALL, present());
     let (id, _) = inbox.open_events([]);
@@ -157,7 +157,7 @@ fn many_interruptions_are_reported_as_few() {
 }
 
 #[test]
-fn what_an_attempt_leaves_unread_is_there_for_the_next_one() {
+fn unread_events_of_an_attempt_are_queued_for_the_next_one() {
     let mut inbox = Inbox::new([joined("ada")]);
     let (first, _) = inbox.open_events([]);
     let (topics, _) = inbox.open_data(DataFilter::AllTopics);
@@ -226,7 +226,7 @@ fn a_stream_that_took_over_what_waits_does_not_hide_what_came_before_it() {
 }
 
 #[test]
-fn the_end_of_the_room_ends_streams_after_what_waits_in_them() {
+fn the_end_of_the_room_ends_streams_after_their_queued_events() {
     let mut inbox = Inbox::new([]);
     let (open, _) = inbox.open_data(topic("t"));
     inbox.push(&data("t", 1));

@@ -169,7 +169,7 @@ impl LocalTracks {
         Ok(())
     }
 
-    /// Notifies the server if it believes something else.
+    /// Notifies the server if it has another state.
     fn report_mute(&mut self, id: CommandId) {
         let Some(track) = self.tracks.get_mut(&id).filter(|_| !self.requests.is_paused()) else { return };
         if let Some(request) = track.mute_request() {

@@ -6,7 +6,7 @@ use agent_proto::Time;
 
 /// The step to the frame after a step back, at least.
 const SHORTEST_STEP: Duration = Duration::from_millis(20);
-/// A step of more than this is none of the same stream.
+/// A larger step means that another stream begins.
 const LONGEST_STEP: Duration = Duration::from_secs(60);
 
 /// Converts the timestamps of a writer into those of one stream, which only grow: a writer may change its

@@ -27,7 +27,7 @@ pub(super) struct LocalTrack {
     /// As the last publication was shown to the user, but for `muted`.
     shown: Option<Track>,
     pub(super) muted: bool,
-    /// What the server believes.
+    /// The state that the server has of it.
     pub(super) reported_muted: bool,
     /// When the publication times out.
     pub(super) until: Option<Time>,
@@ -84,8 +84,8 @@ impl LocalTrack {
         self.timelines.iter_mut().for_each(Timeline::interrupt);
     }
 
-    /// Places a frame that is sent now. `None`: it is none of this track, or it cannot be decoded, as frames
-    /// before it were not sent.
+    /// Places a frame that is sent now. `None`: it is not a frame of this track, or it cannot be decoded, as
+    /// frames before it were not sent.
     pub(super) fn place(&mut self, frame: OutgoingMedia, now: Time) -> Option<PlacedFrame> {
         match (frame, &self.options) {
             (OutgoingMedia::Audio(frame), TrackOptions::Audio(_)) => {

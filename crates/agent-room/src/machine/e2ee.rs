@@ -1,4 +1,4 @@
-//! End-to-end encryption in the machine: between the frames and packets, and who reads them.
+//! End-to-end encryption in the machine: between the frames and packets, and their readers.
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ impl<M: MediaConnection> Machine<M> {
     pub(super) fn request_key_frame(&mut self, id: CommandId, track_sid: &str) {
         let connected = self.signal.is_connected();
         if connected {
-            self.video.want_key_frame(track_sid);
+            self.video.require_key_frame(track_sid);
         }
         self.done(id, connected.then_some(()).ok_or(RoomError::NotConnected));
     }

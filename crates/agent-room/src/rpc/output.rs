@@ -1,4 +1,4 @@
-//! What the calls and the methods want done.
+//! Outputs of calls and methods.
 
 use agent_proto::livekit as proto;
 

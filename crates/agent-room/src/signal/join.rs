@@ -117,7 +117,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_server_reads_what_we_wrote() {
+    fn the_server_reads_our_messages() {
         let config = Config::new("http://host:7880/base/?x=1", "sesame");
         let offer = proto::SessionDescription { sdp: "v=0".to_owned(), ..Default::default() };
         let url = url(&config, offer, false);

@@ -90,7 +90,7 @@ pub(crate) enum SignalOutput {
     IceServers { servers: Vec<IceServer>, force_relay: bool },
     /// Apply a candidate of the server, as in SDP.
     Candidate(String),
-    /// The server wants to send more tracks than there are sections; offer again, even if both are 0.
+    /// The server has more tracks to send than there are sections. Make a new offer, even if both are 0.
     Sections { audio: u32, video: u32 },
     /// Look for another path for media in this session, and offer it.
     RestartMedia,
@@ -112,7 +112,7 @@ pub(crate) enum SignalOutput {
     Entered(RoomEvent),
     /// Notify the user of the end. The events that were held back are obsolete.
     Disconnected { reason: DisconnectReason },
-    /// A participant has left of whom the user does not know.
+    /// A participant has left who was not announced to the user.
     UnknownLeft(UnknownLeft),
     /// A message about data tracks.
     DataTrack(DataTrackMessage),
@@ -478,7 +478,7 @@ impl Signal {
         proto::SessionDescription { r#type: "offer".to_owned(), sdp, id, ..Default::default() }
     }
 
-    /// What the server says of relays. One that says nothing leaves them as they are.
+    /// Applies the server's list of relays. Without a list the relays stay as they are.
     fn ice_servers(&mut self, servers: Vec<proto::IceServer>, client: Option<&proto::ClientConfiguration>) {
         let force_relay =
             client.is_some_and(|client| client.force_relay() == proto::ClientConfigSetting::Enabled);

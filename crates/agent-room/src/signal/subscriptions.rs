@@ -1,10 +1,10 @@
-//! What the server is asked for of the tracks of others.
+//! Requests to the server for the tracks of others.
 //!
-//! By itself a server sends all tracks, or none, as requested with the join. What differs from that is
-//! requested: after the join, with each track that is published, and when a choice changes. A session that
-//! begins with tracks that were unsubscribed by hand requests each of the others, as the server would send
-//! all at first. A choice belongs to a track's sid, which stays in a new session of ours; a participant that
-//! joins again publishes other tracks.
+//! A server sends all tracks by default, or none, as requested with the join. Differences from that default
+//! are requested after the join, when a track is published, and when a choice changes. If tracks were
+//! unsubscribed by hand before a new session, the default of that session is none and each of the other
+//! tracks is requested, as the server would send all of them at first. A choice belongs to a track's sid,
+//! which stays the same in a new session of ours; a participant that rejoins publishes other tracks.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ impl Settings {
 
 impl Chosen {
     fn of(choice: &SubscriptionChoice, automatic: bool) -> Self {
-        Self { subscribed: choice.wants(automatic), settings: Settings::of(choice) }
+        Self { subscribed: choice.is_wanted(automatic), settings: Settings::of(choice) }
     }
 }
 
@@ -73,7 +73,7 @@ impl Subscriptions {
 
     /// Another session is joined. Returns whether the server is to send all tracks without a request.
     pub(super) fn begin_session(&mut self) -> bool {
-        let all_wanted = self.choices.values().all(|choice| choice.wants(true));
+        let all_wanted = self.choices.values().all(|choice| choice.is_wanted(true));
         self.by_itself = self.mode == AutoSubscribe::All && all_wanted;
         self.by_itself
     }
@@ -83,9 +83,9 @@ impl Subscriptions {
         self.by_itself
     }
 
-    fn wants(&self, sid: &str, kind: TrackKind) -> bool {
+    fn is_wanted(&self, sid: &str, kind: TrackKind) -> bool {
         let automatic = self.mode.includes(kind);
-        self.choices.get(sid).map_or(automatic, |choice| choice.wants(automatic))
+        self.choices.get(sid).map_or(automatic, |choice| choice.is_wanted(automatic))
     }
 
     /// The sids of the tracks that are paused.
@@ -96,7 +96,7 @@ impl Subscriptions {
 
     /// The request for those of these tracks that the server would treat in another way.
     fn differing<'a>(&self, tracks: impl Iterator<Item = Published<'a>>) -> proto::UpdateSubscription {
-        let differ = tracks.filter(|track| self.wants(track.sid, track.kind) != self.by_itself);
+        let differ = tracks.filter(|track| self.is_wanted(track.sid, track.kind) != self.by_itself);
         request(differ.map(|track| (track.participant_sid, track.sid)), !self.by_itself)
     }
 
@@ -213,7 +213,7 @@ impl Signal {
         }
     }
 
-    /// Requests what is chosen, in a session that knows nothing of it.
+    /// Requests what is chosen, in a new session.
     pub(super) fn request_subscriptions(&mut self) {
         let differing = self.subscriptions.all(&self.roster);
         self.send_subscriptions(differing);
@@ -228,10 +228,10 @@ impl Signal {
             let tracks = published(&self.roster).map(|track| (subscriptions.choices.get(track.sid), track));
             tracks.filter_map(|(choice, track)| Some((choice?, track)))
         };
-        let wants = |track: &Published<'_>| subscriptions.wants(track.sid, track.kind);
-        let same = chosen().filter(|(_, track)| wants(track) == by_itself);
+        let is_wanted = |track: &Published<'_>| subscriptions.is_wanted(track.sid, track.kind);
+        let same = chosen().filter(|(_, track)| is_wanted(track) == by_itself);
         let same = request(same.map(|(_, track)| (track.participant_sid, track.sid)), by_itself);
-        let enabled = chosen().filter(|(choice, track)| choice.is_enabled() && wants(track));
+        let enabled = chosen().filter(|(choice, track)| choice.is_enabled() && is_wanted(track));
         let enabled: Vec<_> =
             enabled.map(|(choice, track)| (track.sid.to_owned(), Settings::of(choice))).collect();
         self.send_subscriptions(same);
@@ -263,11 +263,11 @@ impl Signal {
             }
             _ => None,
         });
-        // A server that sends all tracks begins to some time after the join, whatever it was told before. And
-        // what is set livekit-server 1.13 does not carry out before it sends the track.
+        // A server that sends all tracks subscribes us some time after the join, whatever was requested
+        // before. And livekit-server 1.13 ignores settings of a track that it does not send yet.
         let (subscriptions, mut unwanted, mut set) = (&self.subscriptions, Vec::new(), Vec::new());
         for (choice, track) in begins {
-            if !subscriptions.wants(track.sid, track.kind) {
+            if !subscriptions.is_wanted(track.sid, track.kind) {
                 unwanted.push((track.participant_sid, track.sid));
             } else if Settings::of(choice) != Settings::default() {
                 set.push((track.sid.to_owned(), Settings::of(choice)));

@@ -15,7 +15,7 @@ use proto::data_stream::{Chunk, Header, Trailer};
 /// How long the packets of a participant who has left are awaited: they may be under way on the data channel
 /// when the signalling connection reports that it left.
 pub(crate) const LEFT_GRACE: Duration = Duration::from_secs(2);
-/// Maximum number of participants without streams whose leaving is remembered for so long.
+/// Maximum number of participants without streams whose leaving is remembered for [`LEFT_GRACE`].
 const MAX_LEFT: usize = 4096;
 /// Maximum length of a stream's id, in bytes. A UUID has 36.
 const MAX_ID_LEN: usize = 256;
@@ -92,7 +92,7 @@ impl Incoming {
         self.events.pop_front()
     }
 
-    /// Number of packets that are none of a stream, or have no usable header, since the last call.
+    /// Number of packets that belong to no stream, or have no usable header, since the last call.
     pub(crate) fn take_violations(&mut self) -> u64 {
         std::mem::take(&mut self.violations)
     }

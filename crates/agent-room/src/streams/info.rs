@@ -108,8 +108,8 @@ impl StreamInfo {
         }
     }
 
-    /// Reads a header. `Err`: the number of a compression that this version does not know, beside what the
-    /// rest says. `None`: it says neither text nor bytes.
+    /// Reads a header. The inner `Err` is the number of a compression that this version does not know.
+    /// `None`: the header is neither for text nor for bytes.
     pub(super) fn from_wire(header: Header, sender: String) -> Option<(Self, Result<(), i32>)> {
         let kind = match header.content_header? {
             ContentHeader::TextHeader(text) => StreamKind::Text(text.into()),

@@ -1,4 +1,4 @@
-//! What a stream of ours is, and for whom.
+//! Options of a stream of ours: its content and its recipients.
 
 use std::collections::BTreeMap;
 

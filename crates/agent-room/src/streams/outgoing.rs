@@ -21,7 +21,7 @@ use proto::data_stream::{Chunk, Header, Trailer};
 /// Maximum number of parts of one stream that wait.
 const MAX_PARTS: usize = 1024;
 
-/// Who sends something, and is notified of the result.
+/// The sender of something, which is notified of the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SendOwner {
     Command(CommandId),

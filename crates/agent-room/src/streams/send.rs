@@ -16,7 +16,7 @@ use proto::data_stream::Header;
 pub(crate) const MAX_HEADER_PACKET: usize = 15_000;
 /// Longer content is compressed as it is sent, so that a long one does not hold up the room.
 const COMPRESSED_AT_ONCE: usize = 256 * 1024;
-/// The part of longer content that shows whether compression is worth it.
+/// How much of longer content is compressed to measure whether compression makes it smaller.
 const SAMPLE: usize = 64 * 1024;
 
 /// What all recipients of a stream can read.

@@ -526,7 +526,7 @@ impl MediaConnection for Transport {
 impl Transport {
     /// Offers the sections that are wanted, unless an offer is pending.
     fn offer_wanted(&mut self, now: Time) -> Option<String> {
-        if self.pending.is_some() || (self.wanted.is_none() && !self.sending.wants_offer()) {
+        if self.pending.is_some() || (self.wanted.is_none() && !self.sending.needs_offer()) {
             return None;
         }
         let (audio, video) = self.wanted.unwrap_or_default();

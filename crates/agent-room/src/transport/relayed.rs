@@ -16,7 +16,7 @@ use crate::Protocol;
 use crate::connection::{Path, TransportEvent};
 use crate::turn::{IceServer, RelayArrival, Relays};
 
-/// The first byte of a packet tells what it is (RFC 7983): those of STUN have lower ones.
+/// The first byte of a packet is its kind (RFC 7983): those of STUN are lower.
 const FIRST_OF_DTLS: u8 = 20;
 
 impl Transport {
@@ -49,7 +49,7 @@ impl Transport {
         self.check_relay();
     }
 
-    /// Asks for relays, if it is time to.
+    /// Requests relays, if it is time to.
     pub(super) fn open_relays(&mut self, now: Time) {
         if self.relays_open_at().is_some_and(|at| at <= now) {
             self.relay.servers.open();
@@ -101,7 +101,7 @@ impl Transport {
         good
     }
 
-    /// Notices that the relay in use is gone.
+    /// Looks for another path if the relay in use is gone.
     pub(super) fn check_relay(&mut self) {
         if self.relay.used.is_some_and(|relayed| !self.relay.servers.has(relayed)) {
             (self.relay.used, self.relay.was_used) = (None, true);

@@ -99,8 +99,8 @@ impl Sending {
         true
     }
 
-    /// Whether the last offer lacks something.
-    pub(super) fn wants_offer(&self) -> bool {
+    /// Whether the sections have changed since the last offer.
+    pub(super) fn needs_offer(&self) -> bool {
         self.sections.iter().any(|section| matches!(section.state, SendState::Wanted(_) | SendState::Closing))
     }
 

@@ -26,7 +26,7 @@ const MAX_SENDS: u32 = 5;
 const STREAM_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long an allocation is requested for.
 const LIFETIME: Duration = Duration::from_secs(600);
-/// Maximum time that an allocation is taken for, whatever the server says.
+/// Maximum lifetime of an allocation that is accepted from the server.
 const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 /// A channel lasts 10 minutes and its permission 5: both are renewed after this time.
 const RENEW_AFTER: Duration = Duration::from_secs(240);
@@ -47,7 +47,7 @@ pub(super) struct Credentials {
     pub(super) password: Secret,
 }
 
-/// What comes out of a client.
+/// The outputs of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum TurnOutput {
     /// Send a message to the server.
@@ -75,7 +75,7 @@ pub(super) struct TurnClient {
     outputs: VecDeque<TurnOutput>,
 }
 
-/// What kind of allocation is wanted, and how the server is reached.
+/// The kind of allocation, and how the server is reached.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     /// The server is reached over TCP or TLS: messages arrive, and are padded.
@@ -84,7 +84,7 @@ pub(super) struct Settings {
     pub(super) ipv6: bool,
 }
 
-/// What the server wants requests to be signed with.
+/// The realm and nonce with which the server requires requests to be signed.
 struct Challenge {
     realm: String,
     nonce: Vec<u8>,
@@ -223,7 +223,7 @@ impl TurnClient {
         }
     }
 
-    /// Handles a message of the server. `false`: it is none, or nothing that is awaited.
+    /// Handles a message of the server. `false`: it is no message, or an unexpected one.
     pub(super) fn handle_message(&mut self, bytes: &Bytes, now: Time) -> bool {
         if self.state == State::Ended {
             return true;
@@ -261,7 +261,7 @@ impl TurnClient {
         true
     }
 
-    /// Gives the allocation back. What is to be sent are the last outputs.
+    /// Releases the allocation. The messages for that are the last outputs.
     pub(super) fn close(&mut self) {
         if let State::Allocated { .. } = self.state {
             let transaction = self.transaction();

@@ -222,7 +222,7 @@ mod tests {
     const TRANSACTION: TransactionId = [7; 12];
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn encoded_messages_are_decoded() {
         let key = key("user", "realm", "password");
         for address in ["192.0.2.1:3478", "[2001:db8::1]:49152"] {
             let address = address.parse().unwrap();

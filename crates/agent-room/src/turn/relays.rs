@@ -1,4 +1,4 @@
-//! The TURN servers of a room: which of them are tried, and what became of them.
+//! The TURN servers of a room: which of them are tried, and their states.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ pub(crate) struct IceServer {
     credentials: Credentials,
 }
 
-/// What a [`Relays`] wants to be done.
+/// An action for the driver of [`Relays`].
 #[derive(Debug, PartialEq)]
 pub(crate) enum RelayEvent {
     /// Connect to a server.
@@ -43,7 +43,7 @@ pub(crate) enum RelayEvent {
     Send { relay: u32, contents: Vec<u8> },
     /// Close the connection to it, once everything is sent.
     Close { relay: u32 },
-    /// A server is of no use (any more): for the log.
+    /// A server cannot be used (any more): for the log.
     Failed { server: String, reason: String },
 }
 
@@ -88,7 +88,7 @@ enum State {
     Open(Box<Open>),
     /// In words.
     Failed(String),
-    /// Given back, as there is a better path.
+    /// Released, as there is a better path.
     GivenBack,
 }
 
@@ -185,7 +185,7 @@ impl Relays {
         }
     }
 
-    /// Gives back all allocations but this one.
+    /// Releases all allocations but this one.
     pub(crate) fn keep_only(&mut self, used: Option<SocketAddr>) {
         for server in &mut self.servers {
             let is_used = used.is_some() && server.state.relayed() == used;
@@ -215,7 +215,7 @@ impl Relays {
         self.fail(relay, &shorten(error, MAX_ERROR));
     }
 
-    /// Bytes of a server: a message, or those of a connection. `false`: they are none of TURN.
+    /// Bytes of a server: a message, or a part of a connection's stream. `false`: they are not TURN.
     pub(crate) fn received(&mut self, relay: u32, contents: &Bytes, now: Time) -> bool {
         let Some(open) = self.open_of(relay) else { return true };
         let mut good = true;
@@ -282,7 +282,7 @@ impl Relays {
         }
     }
 
-    /// Gives everything back.
+    /// Releases all allocations.
     pub(crate) fn close(&mut self) {
         self.keep_only(None);
     }
@@ -335,7 +335,7 @@ impl Relays {
         })
     }
 
-    /// Carries out what a client wants.
+    /// Carries out the outputs of a client.
     fn settle(&mut self, relay: u32) {
         let Some(server) = self.servers.iter_mut().find(|server| server.state.relay() == Some(relay)) else {
             return;
@@ -379,7 +379,7 @@ impl Relays {
 }
 
 impl Server {
-    /// Gives the allocation back, and closes the connection.
+    /// Releases the allocation, and closes the connection.
     fn end(&mut self, events: &mut VecDeque<RelayEvent>) {
         let Some(relay) = self.state.relay() else { return };
         if let State::Open(open) = &mut self.state {

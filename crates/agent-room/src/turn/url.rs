@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_url_is_described_by_what_is_wrong() {
+    fn the_error_of_an_unusable_url_names_the_invalid_part() {
         for (url, expected) in [
             ("relay.test", "no scheme: expected turn: or turns:"),
             ("https://relay.test", "the scheme `https`: expected turn: or turns:"),

@@ -52,7 +52,7 @@ pub(super) struct Assembler {
     /// Since when the next packet is missing, while later ones are there.
     gap_since: Option<Time>,
     /// A key frame is needed.
-    key_wanted: bool,
+    key_frame_needed: bool,
     /// When it was requested last.
     requested: Option<Time>,
     /// Whether there was a frame.
@@ -81,7 +81,7 @@ impl Assembler {
             packets: BTreeMap::new(),
             place: Place::Searching(None),
             gap_since: None,
-            key_wanted: false,
+            key_frame_needed: false,
             requested: None,
             begun: false,
             lost: false,
@@ -106,8 +106,8 @@ impl Assembler {
     }
 
     /// A key frame is needed, whatever is received.
-    pub(super) const fn want_key_frame(&mut self) {
-        self.key_wanted = true;
+    pub(super) const fn require_key_frame(&mut self) {
+        self.key_frame_needed = true;
     }
 
     /// The next frame.
@@ -117,7 +117,7 @@ impl Assembler {
 
     /// Whether a key frame is to be requested now.
     pub(super) fn takes_request(&mut self, now: Time) -> bool {
-        let due = self.key_wanted && self.requested.is_none_or(|at| at + REQUEST_INTERVAL <= now);
+        let due = self.key_frame_needed && self.requested.is_none_or(|at| at + REQUEST_INTERVAL <= now);
         if due {
             self.requested = Some(now);
         }
@@ -125,7 +125,7 @@ impl Assembler {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
-        let again = self.requested.filter(|_| self.key_wanted).map(|at| at + REQUEST_INTERVAL);
+        let again = self.requested.filter(|_| self.key_frame_needed).map(|at| at + REQUEST_INTERVAL);
         let gap = self.gap_since.map(|since| since + MAX_GAP);
         [again, gap].into_iter().flatten().min()
     }
@@ -146,7 +146,7 @@ impl Assembler {
 
     fn search(&mut self, done: Option<u64>) {
         self.place = Place::Searching(done);
-        (self.gap_since, self.key_wanted, self.lost) = (None, true, self.begun);
+        (self.gap_since, self.key_frame_needed, self.lost) = (None, true, self.begun);
     }
 
     /// Makes frames of what is there.
@@ -193,7 +193,7 @@ impl Assembler {
                 self.place = Place::Following { first: sequence, next: sequence };
                 return true;
             }
-            self.key_wanted |= !packet.payload.is_empty();
+            self.key_frame_needed |= !packet.payload.is_empty();
             self.place = Place::Searching(Some(sequence));
             entry.remove();
         }
@@ -226,7 +226,7 @@ impl Assembler {
             // What follows a loss, or comes first, is a key frame.
             Some(picture) if picture.key_frame || (self.begun && !after_loss) => {
                 if picture.key_frame {
-                    (self.key_wanted, self.lost) = (false, false);
+                    (self.key_frame_needed, self.lost) = (false, false);
                 }
                 self.begun = true;
                 self.frames.push_back(EncodedVideoFrame {

@@ -11,7 +11,7 @@ use crate::EncodedVideoFrame;
 /// An output, to be carried out in order.
 #[derive(Debug, PartialEq)]
 pub(crate) enum VideoOutput {
-    /// Give a frame to who reads the track with this sid.
+    /// Give a frame to the reader of the track with this sid.
     Frame(Arc<str>, EncodedVideoFrame),
     /// Request a key frame of this stream.
     RequestKeyFrame(u32),
@@ -60,7 +60,7 @@ impl Stream {
             }
         }
         if left_out {
-            self.packets.want_key_frame();
+            self.packets.require_key_frame();
         }
         None
     }
@@ -92,9 +92,9 @@ impl VideoReceiver {
     }
 
     /// A key frame of this track is needed.
-    pub(crate) fn want_key_frame(&mut self, sid: &str) {
+    pub(crate) fn require_key_frame(&mut self, sid: &str) {
         let of_track = self.streams.values_mut().filter(|stream| *stream.track == *sid);
-        of_track.for_each(|stream| stream.packets.want_key_frame());
+        of_track.for_each(|stream| stream.packets.require_key_frame());
     }
 
     /// The session is gone, and its streams with it.

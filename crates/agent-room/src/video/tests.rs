@@ -217,8 +217,8 @@ fn a_key_frame_can_be_requested_once_a_second() {
     let all = packets(11);
     rig.push(all[..3].to_vec());
     for _ in 0..5 {
-        rig.receiver.want_key_frame("TR_1");
-        rig.receiver.want_key_frame("TR_2");
+        rig.receiver.require_key_frame("TR_1");
+        rig.receiver.require_key_frame("TR_2");
         rig.after(10);
     }
     assert_eq!(rig.requests, 1);

@@ -15,7 +15,7 @@ fn publish(pair: &mut Pair, id: u64, name: &str) {
     pair.command(id, RoomCommand::PublishTrack { options: AudioTrackOptions::new(name).into() });
 }
 
-/// The client ids of the tracks that the server was asked for.
+/// The client ids of the tracks that were requested of the server.
 fn cids(pair: &Pair) -> Vec<String> {
     let one = |request: &Request| match request {
         Request::AddTrack(request) => Some(request.cid.clone()),
@@ -24,7 +24,7 @@ fn cids(pair: &Pair) -> Vec<String> {
     pair.requests.iter().filter_map(one).collect()
 }
 
-/// The server publishes the track that it was asked for last.
+/// The server publishes the track that was requested last.
 fn published(pair: &mut Pair, sid: &str) {
     let cid = cids(pair).pop().expect("a request");
     let track = proto::TrackInfo { sid: sid.to_owned(), ..Default::default() };

@@ -85,7 +85,7 @@ fn frames_of_tracks_that_are_not_in_the_servers_answer_are_dropped_and_counted()
 }
 
 #[test]
-fn what_is_late_of_a_track_whose_section_carries_another_one_is_not_of_the_other() {
+fn late_packets_of_a_track_are_not_assigned_to_the_next_track_of_its_section() {
     let mut pair = with_tracks("TR_a", "TR_b");
     let [a, b] = [pair.audio[0], pair.audio[1]];
     // The answer names another stream for the first section than the one that still sends.

@@ -42,7 +42,7 @@ fn addresses_follow_from_those_of_the_server_and_are_sent_to_it() {
 }
 
 #[test]
-fn families_that_do_not_meet_are_named() {
+fn different_address_families_are_named_in_the_error() {
     let mut pair = Pair::over_ipv6();
     let v4: IpAddr = "192.0.2.7".parse().unwrap();
     pair.routes = |remote| remote.is_ipv4().then(|| "192.0.2.7".parse().unwrap());
@@ -78,13 +78,13 @@ fn a_server_that_announces_nothing_is_distinguished() {
 }
 
 #[test]
-fn candidates_that_lead_nowhere_stop_nothing() {
+fn unreachable_candidates_do_not_prevent_a_connection() {
     let mut pair = Pair::new(|_| {});
     // As the system does for link-local addresses without an interface.
     pair.routes = |remote| remote.is_ipv4().then(|| "127.0.0.1".parse().unwrap());
     pair.join();
-    for (candidate, odd) in [
-        // A browser's own name for itself, other protocols, another family, other components.
+    for (candidate, invalid) in [
+        // A browser's mDNS name, other protocols, another address family, other components.
         ("candidate:1 1 udp 9 3c1f4f4e-01.local 50000 typ host", false),
         ("candidate:1 1 tcp 9 10.0.0.9 9 typ host tcptype active", false),
         ("candidate:1 1 udp 9 fe80::1 50000 typ host", false),
@@ -104,7 +104,7 @@ fn candidates_that_lead_nowhere_stop_nothing() {
         let before = pair.room.violations();
         pair.trickle(candidate);
         pair.run_for(Duration::from_millis(5));
-        assert_eq!(pair.room.violations() - before, u64::from(odd), "{candidate}");
+        assert_eq!(pair.room.violations() - before, u64::from(invalid), "{candidate}");
     }
     pair.run_until("the connection", |pair| !pair.paths.is_empty());
     assert_eq!(pair.paths, [(Protocol::Udp, String::new())]);

@@ -1,4 +1,4 @@
-//! Packets of LiveKit's own crates for streams and RPC are read as they were meant.
+//! Packets of LiveKit's own crates for streams and RPC are read correctly.
 
 use std::task::Poll;
 use std::time::Duration;

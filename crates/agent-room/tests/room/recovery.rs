@@ -94,7 +94,7 @@ fn data_continue_while_the_signal_is_resumed() {
 }
 
 #[test]
-fn what_the_server_has_not_seen_is_sent_again_in_order() {
+fn packets_that_the_server_has_not_received_are_repeated_in_order() {
     let mut pair = connected();
     pair.command(1, publish("seen"));
     pair.run_until("the packet", |pair| pair.received.len() == 1);
@@ -113,7 +113,7 @@ fn what_the_server_has_not_seen_is_sent_again_in_order() {
 }
 
 #[test]
-fn a_dead_network_is_noticed_in_time_and_found_again() {
+fn a_dead_network_is_noticed_in_time_and_recovered_from() {
     let mut pair = connected();
     let start = pair.now;
     pair.lose = |_| true;
@@ -160,7 +160,7 @@ fn a_media_connection_that_the_server_closed_is_reestablished() {
 }
 
 #[test]
-fn what_another_session_loses_is_reported() {
+fn messages_lost_by_a_new_session_are_reported() {
     let mut pair = connected();
     let packet = |sequence| proto::DataPacket {
         participant_identity: "ada".to_owned(),
@@ -250,7 +250,7 @@ fn tcp_is_used_when_datagrams_do_not_get_through() {
 }
 
 #[test]
-fn what_was_on_its_way_when_the_server_closed_may_be_lost() {
+fn messages_in_flight_when_the_server_closes_may_be_lost() {
     let mut pair = connected();
     pair.lose_ours = true;
     pair.command(1, publish("lost"));
@@ -266,7 +266,7 @@ fn what_was_on_its_way_when_the_server_closed_may_be_lost() {
 
 /// The unacknowledged bytes may be those of an early message, while later ones have arrived.
 #[test]
-fn a_hole_in_what_arrived_hides_no_message() {
+fn a_gap_in_the_received_numbers_hides_no_message() {
     let mut pair = connected();
     pair.lose_ours = true;
     pair.command(1, publish("the hole"));
@@ -290,7 +290,7 @@ fn a_hole_in_what_arrived_hides_no_message() {
 }
 
 #[test]
-fn what_is_published_while_nothing_gets_through_waits_for_the_next_session() {
+fn messages_published_without_a_path_wait_for_the_next_session() {
     let mut pair = connected();
     pair.lose = |_| true;
     while !pair.events.iter().any(|event| matches!(event, RoomEvent::Reconnecting { .. })) {
@@ -316,7 +316,7 @@ fn what_is_published_while_nothing_gets_through_waits_for_the_next_session() {
 }
 
 #[test]
-fn a_leave_without_signalling_still_sends_what_was_published() {
+fn a_leave_without_signalling_still_sends_published_messages() {
     let mut pair = connected();
     lose_signal(&mut pair);
     pair.command(1, publish("last message"));
@@ -394,7 +394,7 @@ fn no_setting_is_too_long() {
 }
 
 #[test]
-fn who_left_before_a_failed_join_is_still_reported() {
+fn a_participant_who_left_before_a_failed_join_is_still_reported() {
     let mut pair = connected();
     let ada = |state| proto::ParticipantInfo {
         sid: "PA_ada".to_owned(),

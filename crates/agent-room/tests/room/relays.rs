@@ -1,5 +1,5 @@
-//! When a room asks for relays (TURN), and what it reports of those that are of no use. How one is spoken
-//! with is tested inside of the crate, and with real ones.
+//! When a room requests relays (TURN), and what it reports of those that cannot be used. The protocol
+//! itself is tested inside of the crate, and with real relays.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn a_room_with_a_direct_path_asks_for_none() {
 }
 
 #[test]
-fn one_without_asks_after_a_second_and_names_all_that_was_tried() {
+fn a_room_without_a_path_tries_relays_after_a_second_and_names_them() {
     let mut pair =
         named(&[UDP, TLS, "stun:stun.test:3478", "turn:relay.test:port", "turn:a:sesame@relay.test"]);
     pair.lose = |_| true;
@@ -58,7 +58,7 @@ fn one_without_asks_after_a_second_and_names_all_that_was_tried() {
 }
 
 #[test]
-fn without_servers_the_error_says_what_would_help() {
+fn without_servers_the_error_names_the_remedy() {
     let mut pair = named(&[]);
     pair.lose = |_| true;
     let text = failure(&mut pair);
@@ -92,7 +92,7 @@ fn a_server_that_cannot_be_reached_is_reported_and_the_others_are_tried() {
 
 /// By the configuration or by the server: no packet is sent in any other way, and none is waited for.
 #[test]
-fn forced_relays_are_asked_for_at_once_and_nothing_else_is() {
+fn forced_relays_are_requested_at_once_and_nothing_else_is_tried() {
     for by_the_server in [false, true] {
         let mut pair = Pair::new(|config| config.force_relay = !by_the_server);
         pair.turn_urls = vec![UDP.to_owned()];
@@ -112,7 +112,7 @@ fn forced_relays_are_asked_for_at_once_and_nothing_else_is() {
 }
 
 #[test]
-fn forced_relays_without_a_server_are_an_error_that_says_so() {
+fn forced_relays_without_a_server_are_a_clear_error() {
     let mut pair = Pair::new(|config| config.force_relay = true);
     let text = failure(&mut pair);
     assert!(
@@ -121,7 +121,7 @@ fn forced_relays_without_a_server_are_an_error_that_says_so() {
     );
 }
 
-/// What is connected says nothing of TURN: it is garbage until the end of time, and the room stays as it is.
+/// The peer of the connection is no TURN server: its bytes are garbage, and the room stays as it is.
 #[test]
 fn a_relay_that_answers_nonsense_is_given_up() {
     let mut pair = named(&[TLS]);
@@ -133,7 +133,7 @@ fn a_relay_that_answers_nonsense_is_given_up() {
     assert_eq!(pair.relay_messages.len(), 1, "a request for an allocation");
     assert!(
         !pair.relay_messages[0].1.windows(6).any(|bytes| bytes == b"sesame"),
-        "nothing is told before it is asked"
+        "no credentials are sent before they are demanded"
     );
     pair.input(Input::RelayReceived { relay, contents: "HTTP/1.1 400 Bad Request\r\n\r\n".into() });
     assert_eq!(pair.room.violations(), 1);

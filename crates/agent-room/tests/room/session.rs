@@ -126,7 +126,7 @@ fn more_than_fits_at_once_waits_and_arrives_in_order_despite_losses() {
 }
 
 #[test]
-fn a_leave_waits_for_what_was_published() {
+fn a_leave_waits_for_published_messages() {
     let mut pair = Pair::new(|config| config.leave_timeout = Duration::from_secs(10));
     pair.connect();
     for id in 0..20 {
@@ -158,7 +158,7 @@ fn a_leave_with_nothing_to_wait_for_is_at_once() {
 }
 
 #[test]
-fn what_waits_is_answered_when_the_room_ends() {
+fn waiting_commands_are_answered_when_the_room_ends() {
     let mut pair = connected();
     for id in 0..60 {
         pair.command(id, publish("bulk", vec![0; 20_000], true));
@@ -177,9 +177,9 @@ fn what_waits_is_answered_when_the_room_ends() {
 }
 
 #[test]
-fn sections_for_media_are_offered_whenever_the_server_wants_them() {
+fn sections_for_media_are_offered_whenever_the_server_requests_them() {
     let mut pair = connected();
-    let want = |num_audios, num_videos| {
+    let requirement = |num_audios, num_videos| {
         Response::MediaSectionsRequirement(proto::MediaSectionsRequirement { num_audios, num_videos })
     };
     let offers = |pair: &Pair| {
@@ -191,11 +191,11 @@ fn sections_for_media_are_offered_whenever_the_server_wants_them() {
     };
     // No more sections, but a new offer; then several requests before the answer to the first.
     for (audio, video) in [(0, 0), (1, 0), (0, 2)] {
-        pair.server_sends(want(audio, video));
+        pair.server_sends(requirement(audio, video));
     }
     pair.run_for(Duration::from_millis(200));
     assert_eq!(offers(&pair), [2, 5], "data and one section, then all that was wanted meanwhile");
-    pair.server_sends(want(0, 0));
+    pair.server_sends(requirement(0, 0));
     pair.run_for(Duration::from_millis(200));
     assert_eq!(offers(&pair), [2, 5, 5]);
     // Data still get through.

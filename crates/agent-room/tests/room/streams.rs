@@ -183,7 +183,7 @@ fn without_the_permission_nothing_is_sent() {
 }
 
 #[test]
-fn a_leave_waits_for_what_was_sent() {
+fn a_leave_waits_for_sent_packets() {
     let mut pair = connected();
     joins(&mut pair, "ada", 0, &[]);
     pair.command(1, send(text("s"), "x".repeat(400_000)));
@@ -214,9 +214,9 @@ fn a_sender_that_leaves_ends_its_streams() {
     assert_eq!(error.to_string(), "the sender left the room before the end of the stream");
 }
 
-/// Updates of participants may come later than their data, or only say that they left.
+/// Updates of participants may come later than their data, or only report that they left.
 #[test]
-fn a_stream_of_a_participant_who_left_ends_also_if_nothing_else_was_known_of_them() {
+fn a_stream_of_an_unannounced_participant_ends_when_they_leave() {
     let mut pair = connected();
     let header = |id: &str| {
         let header = StreamInfo::new(id, "chat", StreamKind::text());

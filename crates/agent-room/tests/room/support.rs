@@ -74,7 +74,7 @@ pub(crate) struct Pair {
     pub(crate) relays_asked: Vec<(u32, String, Time)>,
     pub(crate) relay_messages: Vec<(u32, Vec<u8>)>,
     pub(crate) relays_closed: Vec<u32>,
-    /// Those that are of no use, and why.
+    /// TURN servers that cannot be used, and the reasons.
     pub(crate) relays_failed: Vec<(String, String)>,
     /// The URLs of TURN servers in the server's answer to the join.
     pub(crate) turn_urls: Vec<String>,

@@ -27,7 +27,7 @@ pub(super) struct TrackState {
     ended: AtomicBool,
     dropped: AtomicU64,
     /// Whether somebody needs a key frame.
-    key_frame_wanted: AtomicBool,
+    key_frame_requested: AtomicBool,
     /// Notified with it.
     key_frame: Notify,
 }
@@ -99,17 +99,17 @@ impl LocalTracks {
             let state = self.lock().get(track).cloned();
             if let Some(state) = state {
                 state.dropped.fetch_add(1, Ordering::Relaxed);
-                state.want_key_frame();
+                state.request_key_frame();
             }
         }
         u64::try_from(dropped.len()).unwrap_or(u64::MAX)
     }
 
-    /// Somebody needs a key frame of this track.
-    pub(crate) fn want_key_frame(&self, id: CommandId) {
+    /// Another participant needs a key frame of this track.
+    pub(crate) fn request_key_frame(&self, id: CommandId) {
         let state = self.lock().get(&id).cloned();
         if let Some(state) = state {
-            state.want_key_frame();
+            state.request_key_frame();
         }
     }
 
@@ -133,7 +133,7 @@ impl TrackState {
 
     /// Whether a key frame was requested since the last call.
     pub(super) fn take_key_frame_request(&self) -> bool {
-        self.key_frame_wanted.swap(false, Ordering::AcqRel)
+        self.key_frame_requested.swap(false, Ordering::AcqRel)
     }
 
     /// Waits until a key frame is requested; `false`: the track has ended.
@@ -150,8 +150,8 @@ impl TrackState {
         }
     }
 
-    fn want_key_frame(&self) {
-        self.key_frame_wanted.store(true, Ordering::Release);
+    fn request_key_frame(&self) {
+        self.key_frame_requested.store(true, Ordering::Release);
         self.key_frame.notify_one();
     }
 

@@ -11,9 +11,9 @@ use crate::Room;
 /// [`Room::publish_encoded_audio`](crate::Room::publish_encoded_audio). It is unpublished when this is
 /// dropped, and at the end of the attempt.
 ///
-/// Frames are sent as they are, at the time at which they are given: whoever gives them keeps the pace, for
-/// example one frame of 20 ms every 20 ms. A frame that cannot be sent then is dropped, as it would be late:
-/// while the track is muted, and while there is no connection.
+/// Frames are sent as they are, at the time at which they are passed: the caller keeps the pace, for example
+/// one frame of 20 ms every 20 ms. A frame that cannot be sent then is dropped, as it would be late: while
+/// the track is muted, and while there is no connection.
 ///
 /// When the connection to the room is re-established with a new session, the track is published again by
 /// itself, with another [sid](Self::sid), and reported as

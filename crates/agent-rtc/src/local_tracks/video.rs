@@ -48,11 +48,10 @@ impl Room {
 /// [`Room::publish_encoded_video`](crate::Room::publish_encoded_video). It is unpublished when this is
 /// dropped, and at the end of the attempt.
 ///
-/// Frames are sent at the time at which they are given: whoever gives them keeps the pace. A frame that
-/// cannot be sent then is dropped: while the track is muted, and while there is no connection. The track
-/// begins with a key frame, and continues with one after such a pause; other frames are not sent before it.
-/// Participants who begin to watch need a key frame, too: send one when it is
-/// [requested](Self::key_frame_requested).
+/// Frames are sent at the time at which they are passed: the caller keeps the pace. A frame that cannot be
+/// sent then is dropped: while the track is muted, and while there is no connection. The track begins with a
+/// key frame, and continues with one after such a pause; other frames are not sent before it. Participants
+/// who begin to watch need a key frame, too: send one when it is [requested](Self::key_frame_requested).
 ///
 /// When the connection to the room is re-established with a new session, the track is published again by
 /// itself, with another [sid](Self::sid), and reported as

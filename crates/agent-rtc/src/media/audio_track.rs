@@ -18,7 +18,7 @@ use crate::shared::Shared;
 /// in at the pace at which it is played is sent without delay, and what comes faster waits.
 ///
 /// When the connection to the room is re-established with a new session, the track is published again by
-/// itself. Time goes on meanwhile: sound that is due without a connection is not heard.
+/// itself. Time continues meanwhile: sound that is due without a connection is not heard.
 #[derive(Clone)]
 pub struct AudioTrack {
     pacer: Arc<Pacer>,
@@ -76,7 +76,7 @@ impl AudioTrack {
     }
 
     /// How much of what was pushed has been played. What was [cleared](Self::clear) does not count: so this
-    /// is how far a listener has got in an interrupted text.
+    /// is how far an interrupted text has been played.
     #[must_use]
     pub fn position(&self) -> Duration {
         self.pacer.read(AudioSender::position)

@@ -13,7 +13,7 @@ use agent_room::{
     StreamReaders, UnreadStream,
 };
 
-/// Whose content is read, and by whom.
+/// The streams whose content is read, and their readers.
 pub(crate) struct Streams {
     state: Mutex<State>,
 }
@@ -189,12 +189,12 @@ fn report(unread: &[UnreadStream]) -> Dropped {
         if stream.dropped {
             tracing::warn!(
                 %topic, %sender,
-                "a stream was dropped before it was read: too many of this topic are waiting; take them with `Room::{method}` as they arrive"
+                "dropped a stream before it was read, as too many of its topic wait: read them with `Room::{method}` as they arrive"
             );
         } else {
             tracing::info!(
                 %topic, %sender,
-                "a stream waits to be read: nothing reads this topic yet; `Room::{method}` does"
+                "a stream waits to be read, and its topic has no reader: open one with `Room::{method}`"
             );
         }
     }

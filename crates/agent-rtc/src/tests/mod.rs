@@ -36,8 +36,8 @@ fn data(text: &'static str) -> RoomEvent {
     RoomEvent::DataReceived(DataReceived::new("t", text, Some("ada".to_owned())))
 }
 
-/// A short form of an event.
-fn word(event: &RoomEvent) -> String {
+/// A short text for an event.
+fn summary(event: &RoomEvent) -> String {
     match event {
         RoomEvent::ParticipantJoined(p) => format!("joined {}", p.identity),
         RoomEvent::ParticipantActive(p) => format!("active {}", p.identity),
@@ -49,18 +49,18 @@ fn word(event: &RoomEvent) -> String {
     }
 }
 
-/// The queued events of a stream that has ended.
-async fn words(room: &Room) -> Vec<String> {
+/// The queued events of a stream that has ended, as short texts.
+async fn summaries(room: &Room) -> Vec<String> {
     let mut events = room.events();
-    let mut words = Vec::new();
+    let mut summaries = Vec::new();
     while let Some(event) = events.next().await {
-        words.push(word(&event));
+        summaries.push(summary(&event));
     }
-    words
+    summaries
 }
 
 #[tokio::test]
-async fn the_first_stream_has_everything_since_the_join_and_later_ones_who_is_there() {
+async fn the_first_stream_has_everything_since_the_join_and_later_ones_the_present_participants() {
     let (room, mut backend) = room();
     backend.emit(data("before anybody listened"));
     let mut bob = participant("bob");
@@ -76,7 +76,7 @@ async fn the_first_stream_has_everything_since_the_join_and_later_ones_who_is_th
 
     let mut received = Vec::new();
     while let Some(event) = first.next().await {
-        received.push(word(&event));
+        received.push(summary(&event));
     }
     let end = "disconnected: the room closed";
     assert_eq!(
@@ -93,18 +93,18 @@ async fn the_first_stream_has_everything_since_the_join_and_later_ones_who_is_th
     );
     let mut received = Vec::new();
     while let Some(event) = second.next().await {
-        received.push(word(&event));
+        received.push(summary(&event));
     }
     assert_eq!(
         received,
         ["joined ada", "active ada", "joined bob", "active bob", "track TR_1", "left bob", end]
     );
     // After the end: the last participants, and no waiting.
-    assert_eq!(words(&room).await, ["joined ada", "active ada"]);
+    assert_eq!(summaries(&room).await, ["joined ada", "active ada"]);
 }
 
 #[tokio::test]
-async fn another_attempt_begins_with_who_is_there_and_what_was_not_read() {
+async fn another_attempt_begins_with_the_present_participants_and_unread_events() {
     let (room, mut backend) = room();
     let connection = RoomConnection::new(room);
     let room = connection.begin_attempt();
@@ -113,7 +113,7 @@ async fn another_attempt_begins_with_who_is_there_and_what_was_not_read() {
     backend.emit(data("read"));
     backend.emit(data("unread"));
     for expected in ["joined ada", "active ada", "data read"] {
-        assert_eq!(word(&first.next().await.unwrap()), expected);
+        assert_eq!(summary(&first.next().await.unwrap()), expected);
     }
     drop(first);
     backend.emit(data("in between"));
@@ -126,7 +126,7 @@ async fn another_attempt_begins_with_who_is_there_and_what_was_not_read() {
     });
     tokio::task::yield_now().await;
     connection.end_attempt();
-    // A task that an attempt leaves behind gets nothing that belongs to the next one.
+    // A task that outlives its attempt gets no events of the next one.
     assert_eq!(waiting.await.unwrap(), ["read", "unread", "in between"]);
     backend.emit(data("between the attempts"));
     let room = connection.begin_attempt();
@@ -134,7 +134,7 @@ async fn another_attempt_begins_with_who_is_there_and_what_was_not_read() {
     drop(backend);
     let end = "disconnected: the signalling connection was lost: the room's task ended";
     let unread = ["data unread", "data in between", "data between the attempts", "data for the second"];
-    assert_eq!(words(&room).await, [&["joined ada", "active ada"], &unread[..], &[end]].concat());
+    assert_eq!(summaries(&room).await, [&["joined ada", "active ada"], &unread[..], &[end]].concat());
     let data: Vec<_> = room.data("t").map(|message| message.unwrap().payload).collect().await;
     assert_eq!(data, ["between the attempts", "for the second"]);
 }
@@ -152,7 +152,7 @@ async fn a_handle_of_an_attempt_that_is_over_reports_it() {
         assert!(!over.is_connected());
         assert_eq!(over.publish_data("t", "late").await, Err(RoomError::AttemptOver));
         assert_eq!(over.set_name("late").await, Err(RoomError::AttemptOver));
-        assert!(words(over).await.is_empty() && over.all_data().next().await.is_none());
+        assert!(summaries(over).await.is_empty() && over.all_data().next().await.is_none());
         assert!(over.observe().next().await.is_none());
         // An attempt that is over cannot leave the room.
         over.leave().await;
@@ -174,9 +174,9 @@ async fn a_handle_of_an_attempt_that_is_over_reports_it() {
 #[tokio::test]
 async fn a_slow_reader_of_one_topic_gets_messages_in_order_and_the_loss_is_reported() {
     let (room, mut backend) = room();
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let connection = RoomConnection::new(room);
-    connection.on_dropped(move |dropped| tell.send(dropped).unwrap());
+    connection.on_dropped(move |dropped| sender.send(dropped).unwrap());
     let room = connection.begin_attempt();
     let (mut slow, mut other) = (room.data("t"), room.data("other"));
     for n in 0..5000_u32 {
@@ -191,7 +191,7 @@ async fn a_slow_reader_of_one_topic_gets_messages_in_order_and_the_loss_is_repor
     assert_eq!(other.next().await.unwrap().unwrap().payload, "only one");
     assert_eq!(other.next().await, None);
     let mut reported = 0;
-    while let Ok(dropped) = told.try_recv() {
+    while let Ok(dropped) = receiver.try_recv() {
         reported += dropped.messages;
         assert_eq!(dropped.events, 0, "events have no reader");
     }
@@ -262,7 +262,7 @@ async fn commands_reach_the_backend_and_its_answers_the_caller() {
 }
 
 #[tokio::test]
-async fn a_backend_that_goes_ends_the_room() {
+async fn dropping_the_backend_ends_the_room() {
     let (room, backend) = room();
     assert!(room.is_connected());
     let waiting = tokio::spawn({

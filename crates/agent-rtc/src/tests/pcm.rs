@@ -120,7 +120,7 @@ async fn a_full_queue_makes_the_caller_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupted_agent_is_silent_at_once_and_knows_how_far_it_was_heard() {
+async fn an_interrupted_agent_is_silent_at_once_and_has_its_position() {
     let (room, seen) = room(usize::MAX);
     let track = room.publish_audio(AudioTrackOptions::new("voice")).await.unwrap();
     track.push(&tone(AudioFormat::MONO_48K, 500 * MS)).await.unwrap();
@@ -133,7 +133,7 @@ async fn an_interrupted_agent_is_silent_at_once_and_knows_how_far_it_was_heard()
     assert_eq!(track.position(), 110 * MS);
     waiting.await.unwrap().unwrap();
     assert_eq!((track.position(), seen.frames().len()), (120 * MS, 6));
-    // It goes on afterwards.
+    // It continues afterwards.
     track.push(&tone(AudioFormat::MONO_48K, 20 * MS)).await.unwrap();
     track.wait_for_playout().await.unwrap();
     assert_eq!(seen.frames().len(), 7);
@@ -171,9 +171,9 @@ async fn a_track_that_the_server_ends_is_an_error_and_ends_a_wait() {
 #[tokio::test]
 async fn invalid_options_are_refused_before_anything_is_published() {
     let (room, seen) = room(usize::MAX);
-    let odd = AudioFormat::new(44_100, 1).unwrap();
+    let unsupported = AudioFormat::new(44_100, 1).unwrap();
     let refused = room.publish_audio(AudioTrackOptions::new("voice"));
-    let refused = refused.sender(AudioSenderOptions::new().format(odd)).await;
+    let refused = refused.sender(AudioSenderOptions::new().format(unsupported)).await;
     assert!(matches!(refused, Err(AudioError::Codec(_))), "{refused:?}");
     assert!(seen.commands().is_empty());
     let refused = room.audio("TR_nobody", VOICE).unwrap_err();
@@ -196,7 +196,7 @@ async fn play(frames: &mut FrameSender, packets: u32, lost: &[u32]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_say_is_heard_in_the_format_asked_for_without_holes() {
+async fn sound_of_others_is_read_in_the_requested_format_without_gaps() {
     for format in [VOICE, AudioFormat::STEREO_48K, AudioFormat::new(44_100, 2).unwrap()] {
         let (room, backend) = joined();
         let mut frames = backend.frames();

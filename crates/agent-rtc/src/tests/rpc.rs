@@ -112,7 +112,7 @@ async fn the_end_of_an_attempt_ends_its_methods_and_answers_their_callers() {
 }
 
 #[tokio::test]
-async fn a_call_has_its_response_or_the_reason_why_there_is_none() {
+async fn a_call_returns_its_response_or_the_reason_why_there_is_none() {
     let (room, mut backend) = room();
     let caller = room.clone();
     let calling = tokio::spawn(async move {

@@ -81,7 +81,7 @@ async fn streams_wait_for_a_receiver_of_their_topic_and_kind() {
 }
 
 #[tokio::test]
-async fn an_incomplete_stream_is_an_error_after_what_was_received() {
+async fn an_incomplete_stream_ends_in_an_error_after_the_received_content() {
     let (room, mut backend) = room();
     let mut texts = room.text_streams("chat");
     for number in [1, 2] {

@@ -64,8 +64,8 @@ async fn each_reader_has_the_frames_of_its_track_and_unread_tracks_are_not_kept(
 async fn a_slow_reader_has_the_newest_frames_and_the_number_of_those_that_it_lost() {
     let (room, backend, mut frames) = room();
     let connection = RoomConnection::new(room);
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    connection.on_dropped(move |dropped| tell.send(dropped.frames).unwrap());
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    connection.on_dropped(move |dropped| sender.send(dropped.frames).unwrap());
     let room = connection.begin_attempt();
     let slow = room.encoded_audio("TR_ada").unwrap();
     let smaller = room.encoded_audio("TR_bob").unwrap().capacity(3);
@@ -88,7 +88,7 @@ async fn a_slow_reader_has_the_newest_frames_and_the_number_of_those_that_it_los
     drop(backend);
     assert_eq!((numbers(slow).await, numbers(smaller).await), (vec![4998, 4999], vec![4997, 4998, 4999]));
     let mut reported = 0;
-    while let Ok(frames) = told.try_recv() {
+    while let Ok(frames) = receiver.try_recv() {
         reported += frames;
     }
     assert_eq!(reported, 4998 + 4997 + 1);
@@ -107,7 +107,7 @@ async fn frames_that_are_larger_than_packets_are_bounded_in_bytes() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_its_track_its_publisher_or_the_room_after_what_waits_in_it() {
+async fn a_stream_ends_with_its_track_publisher_or_room_after_its_queued_frames() {
     let (room, mut backend, mut frames) = room();
     let open = |sid| room.encoded_audio(sid).unwrap();
     let (ada, ada2, bob, bob2) = (open("TR_ada"), open("TR_ada2"), open("TR_bob"), open("TR_bob2"));
@@ -296,7 +296,7 @@ async fn the_backend_knows_what_is_read_and_chosen_by_hand() {
 }
 
 #[tokio::test]
-async fn a_handle_shows_what_is_subscribed_who_speaks_and_how_connections_are() {
+async fn a_handle_shows_subscriptions_speakers_and_connection_qualities() {
     let (room, mut backend, _frames) = room();
     let (participant, track) = (Arc::new(publisher("ada")), Track::new("TR_ada", TrackKind::Audio));
     backend.emit(RoomEvent::TrackSubscribed { participant, track });

@@ -43,7 +43,7 @@ fn requested(backend: &mut RoomBackend) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_slow_reader_goes_on_with_a_key_frame() {
+async fn a_slow_reader_continues_with_a_key_frame() {
     let (room, mut backend, mut frames) = room();
     let stream = room.encoded_video("TR_1").unwrap().capacity(4);
     for n in 0..4 {
@@ -57,7 +57,7 @@ async fn a_slow_reader_goes_on_with_a_key_frame() {
     frames.send("TR_1", frame(true, 6));
     frames.send("TR_1", frame(false, 7));
     assert_eq!((stream.dropped(), requested(&mut backend)), (6, vec![]));
-    // A key frame that waits is one to go on with.
+    // It can continue with a key frame that waits.
     for n in 8..11 {
         frames.send("TR_1", frame(n == 8, n));
     }

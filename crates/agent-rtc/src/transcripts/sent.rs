@@ -14,7 +14,7 @@ pub struct OwnTranscript {
     writer: TextWriter,
 }
 
-/// The transcription of what another participant says, from [`Room::transcribe`].
+/// The transcription of another participant's speech, from [`Room::transcribe`].
 ///
 /// ```
 /// # async fn example(room: agent_worker::Room) -> Result<(), agent_worker::room::RoomError> {
@@ -57,7 +57,7 @@ impl Room {
         Ok(OwnTranscript { writer: TextWriter(Self::open_stream(self.clone(), options).await?) })
     }
 
-    /// Transcribes what another participant says, for front ends, which show the texts as those of the
+    /// Transcribes another participant's speech, for front ends, which show the texts as those of the
     /// participant. `track_sid` is the track with the speech; it may be empty.
     pub fn transcribe(&self, speaker: impl Into<String>, track_sid: impl Into<String>) -> SpeechTranscript {
         let segment = SpeechSegment::new(segment_id(), speaker, track_sid);

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn both_cases_are_read_and_what_is_unknown_is_skipped() {
+    fn both_cases_are_read_and_unknown_fields_are_skipped() {
         let text = r#"{"agent_name":"a","restartPolicy":"JRP_NEVER","what":[{}],"attributes":{"k":"v"},"room":null}"#;
         let request: CreateAgentDispatchRequest = from_json("CreateAgentDispatchRequest", text).unwrap();
         assert_eq!(

@@ -1,4 +1,5 @@
-//! Changes and messages in rooms, made by members or through the API, and who is notified. Without media.
+//! Changes and messages in rooms, made by members or through the API, and which members are notified. Without
+//! media.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

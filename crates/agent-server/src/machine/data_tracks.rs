@@ -1,4 +1,4 @@
-//! Data tracks of members: who publishes them, and who gets their frames.
+//! Data tracks of members: their publishers, and the members that get their frames.
 //!
 //! There is no network on which a frame could be lost: each one arrives at all who are subscribed.
 

@@ -131,7 +131,7 @@ pub(super) struct RoomEntry {
 pub(super) struct Member {
     pub(super) id: MemberId,
     pub(super) participant: Arc<Participant>,
-    /// What it is sent without asking for it.
+    /// What it is sent without a request.
     pub(super) auto_subscribe: AutoSubscribe,
     /// What it has chosen of the tracks of others, by sid.
     pub(super) choices: BTreeMap<String, SubscriptionChoice>,
@@ -140,15 +140,15 @@ pub(super) struct Member {
 impl Member {
     /// Whether it is subscribed to this track of another member.
     pub(super) fn is_subscribed(&self, track: &Track) -> bool {
-        self.wants(track) && self.participant.permissions.can_subscribe
+        self.is_wanted(track) && self.participant.permissions.can_subscribe
     }
 
-    /// Whether it would be, if it may subscribe.
-    pub(super) fn wants(&self, track: &Track) -> bool {
+    /// Whether it would be subscribed to this track if it had the permission.
+    pub(super) fn is_wanted(&self, track: &Track) -> bool {
         let automatic = self.auto_subscribe.includes(track.kind);
-        let wants = self.choices.get(&track.sid).map_or(automatic, |choice| choice.wants(automatic));
+        let chosen = self.choices.get(&track.sid).map_or(automatic, |choice| choice.is_wanted(automatic));
         let exists = matches!(track.kind, TrackKind::Audio | TrackKind::Video);
-        wants && exists
+        chosen && exists
     }
 
     /// Whether it has not paused this track.

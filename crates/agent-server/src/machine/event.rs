@@ -98,7 +98,7 @@ pub enum ServerEvent {
     },
     /// No worker accepted a job: it is dropped.
     Unserved {
-        /// The job's id (`AJ_…`); empty if no job was created for want of a worker.
+        /// The job's id (`AJ_…`); empty if no job was created because there was no worker.
         job_id: String,
         /// The dispatch's id (`AD_…`); empty if the server created the job itself.
         dispatch_id: String,

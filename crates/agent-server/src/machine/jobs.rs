@@ -74,14 +74,14 @@ impl Server {
         if entry.phase != Phase::Asked(worker) {
             return self.violation(worker, &id, Violation::AnsweredLate);
         }
-        let said = match (answer.available, answer.terminate) {
+        let decision = match (answer.available, answer.terminate) {
             (_, true) => OfferAnswer::Dismiss,
             (true, false) => OfferAnswer::Accept,
             (false, false) => OfferAnswer::Decline,
         };
         let worker_id = self.worker_name(worker);
-        self.log(ServerEvent::Answered { job_id: id.clone(), worker_id, answer: said });
-        match said {
+        self.log(ServerEvent::Answered { job_id: id.clone(), worker_id, answer: decision });
+        match decision {
             OfferAnswer::Accept => self.assign(&id, worker, answer),
             OfferAnswer::Decline => self.ask_next(&id),
             OfferAnswer::Dismiss => {

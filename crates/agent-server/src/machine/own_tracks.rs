@@ -128,7 +128,7 @@ impl Server {
 }
 
 impl OwnTrack {
-    /// A frame as others receive it. `None`: it is none of this track.
+    /// A frame as others receive it. `None`: it is not a frame of this track.
     fn frame(&self, frame: &OutgoingMedia) -> Option<MediaFrame> {
         match (frame, self.codec) {
             (OutgoingMedia::Audio(frame), None) => {

@@ -95,7 +95,7 @@ impl Server {
         self.out.push_back(Output::Notify { member: id, event });
     }
 
-    /// A member may subscribe from now on, or no longer: it is sent what it wants, or nothing.
+    /// A member may subscribe from now on, or no longer: it is sent the tracks that it has chosen, or none.
     pub(super) fn may_subscribe(&mut self, room: &str, identity: &str) {
         let Some(entry) = self.rooms.get(room) else { return };
         let Some(member) = entry.members.get(identity) else { return };
@@ -107,7 +107,7 @@ impl Server {
         let tracks = others.flat_map(|(_, other)| {
             other.participant.tracks.values().map(|track| (other.participant.clone(), track.clone()))
         });
-        let wanted: Vec<_> = tracks.filter(|(_, track)| member.wants(track)).collect();
+        let wanted: Vec<_> = tracks.filter(|(_, track)| member.is_wanted(track)).collect();
         for (participant, track) in wanted {
             let sid = track.sid.clone();
             let event = match may {

@@ -47,7 +47,7 @@ pub(crate) async fn unpack(folder: &Folder, package: &str, language: &str) -> Re
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    // Nothing in it runs in Python, so the Python version that it requires does not matter.
+    // It contains no Python code, so the Python version that it requires does not matter.
     let mut pip = pip(&python);
     pip.args(["--no-deps", "--ignore-requires-python", "--target"]).arg(files).arg(package);
     run(&mut pip, language).await.map(drop)
@@ -77,7 +77,7 @@ async fn base() -> Result<PathBuf, InstallError> {
         Some((major, minor)) if (major, minor) < OLDEST => {
             Err(missing(&format!("{name} is Python {major}.{minor}")))
         }
-        // Debian has it in a package of its own, python3-venv.
+        // Debian has it in a separate package, python3-venv.
         Some(_) if !output.status.success() => Err(missing(&format!("{name} has no venv"))),
         Some(_) => Ok(python),
     }

@@ -14,7 +14,7 @@ pub(crate) struct Venv {
     pub(crate) what: &'static str,
     /// Every package, also the dependencies, each with a fixed version.
     pub(crate) pins: &'static str,
-    /// Whether the user may name a Python instead of it.
+    /// Whether the user may choose a Python instead of it.
     pub(crate) nameable: bool,
 }
 

@@ -31,7 +31,7 @@ impl MockServer {
         self.hub.to_workers(|| ToWorker::Close { code, reason: reason.to_owned() });
     }
 
-    /// Fault: makes the connection of every worker half-open, as a network that lost track of it: nothing
+    /// Fault: makes the connection of every worker half-open, as after a fault of a network: nothing
     /// that either side sends arrives, pings included, and nothing is closed. New connections work. The
     /// server treats the worker as registered and offers it jobs, which are lost, until the worker gives the
     /// connection up.

@@ -1,4 +1,4 @@
-//! The order in which tasks run that are ready in the same moment.
+//! The order in which tasks run that are ready at the same moment.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -7,11 +7,11 @@ use std::task::Poll;
 
 use fastrand::Rng;
 
-/// How often a task gives way, at most, before it goes on.
+/// How often a task yields, at most, before it continues.
 const MAX_TURNS: u8 = 4;
 
-/// The order of a seed: each time a task is woken it lets others go first, as often as the seed says. Seed 0
-/// is the order in which tasks become ready.
+/// The order of a seed: each time a task is woken it yields to others a number of times that the seed
+/// decides. Seed 0 is the order in which tasks become ready.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Order(Option<Arc<Mutex<Rng>>>);
 
@@ -36,7 +36,7 @@ impl Order {
         .await
     }
 
-    /// How often a task gives way this time: not at all in half of the cases.
+    /// How often a task yields this time: not at all in half of the cases.
     fn turns(&self) -> u8 {
         let Some(rng) = &self.0 else { return 0 };
         let mut rng = rng.lock().unwrap_or_else(PoisonError::into_inner);

@@ -48,15 +48,16 @@ impl MockParticipant {
         &self.identity
     }
 
-    /// Its room, with everything that an agent has: it reads streams, calls methods and offers its own. What
-    /// it receives from its join on is there to be read. Dropping this handle does not leave the room.
+    /// Its room, with the same methods as an agent's: it reads streams, calls methods and offers its own.
+    /// Everything that it has received since its join can be read. Dropping this handle does not leave the
+    /// room.
     ///
     /// ```
     /// use agent_testkit::{JobSpec, run_job};
     /// use agent_worker::{JobContext, JobResult};
     ///
     /// /// Asks for a confirmation, and then writes a story.
-    /// async fn tell(ctx: JobContext) -> JobResult {
+    /// async fn storyteller(ctx: JobContext) -> JobResult {
     ///     let answer = ctx.room().perform_rpc("ada", "confirm", "Do you want a story?").await?;
     ///     let mut story = ctx.room().stream_text("story").attributes([("answer", answer)]).await?;
     ///     for word in ["once ", "upon ", "a ", "time"] {
@@ -76,7 +77,7 @@ impl MockParticipant {
     ///     assert_eq!(story.info().attributes["answer"], "yes");
     ///     assert_eq!(story.read_all().await.unwrap(), "once upon a time");
     /// });
-    /// let run = run_job(tell, job).await;
+    /// let run = run_job(storyteller, job).await;
     /// run.assert_success();
     /// assert_eq!(run.rpc_calls[0].result.as_deref(), Ok("yes"));
     /// assert_eq!(run.texts_by_agent().next().unwrap().text, "once upon a time");
@@ -108,7 +109,7 @@ impl MockParticipant {
     }
 
     /// Sends a telephone key (DTMF) to everybody in the room, as a SIP participant does. Does nothing after
-    /// it has left, or if it is none of `0`–`9`, `*`, `#` and `A`–`D`. What an agent sends is a
+    /// it has left, or if it is none of `0`–`9`, `*`, `#` and `A`–`D`. A key that an agent sends is a
     /// [`ServerEvent::Dtmf`](crate::ServerEvent::Dtmf).
     pub fn send_dtmf(&self, digit: char) {
         self.command(RoomCommand::SendDtmf { digit, destinations: Vec::new() });
@@ -205,14 +206,14 @@ impl MockParticipant {
         self.hub.wait_for_reader(&self.room, &self.identity, track_sid).await;
     }
 
-    /// Who is subscribed to this track of it, by identity. Agents are, unless their
+    /// The participants that are subscribed to this track of it, by identity. Agents are, unless their
     /// [`auto_subscribe`](agent_worker::room::JoinOptions::auto_subscribe) or a choice by hand excludes it.
     #[must_use]
     pub fn subscribers(&self, track_sid: &str) -> Vec<TrackSubscriber> {
         self.hub.inspect(|server| self.subscribers_on(server, track_sid))
     }
 
-    /// Waits until the subscribers of a track are as the predicate demands.
+    /// Waits until the predicate accepts the subscribers of a track.
     pub async fn wait_for_subscribers(
         &self,
         track_sid: &str,

@@ -180,8 +180,8 @@ impl OfficialClient {
     }
 
     /// Sends one final segment of a transcription to everybody, in the form that is older than text streams:
-    /// what this participant said on this track. Servers pass it on from agents only; the SDK for browsers
-    /// does not have it.
+    /// the speech of this participant on this track. Servers pass it on from agents only; the SDK for
+    /// browsers does not have it.
     ///
     /// # Errors
     /// [`ClientError`]

@@ -1,4 +1,4 @@
-//! LiveKit's own SDKs: participants as an agent meets them in production, the client of the server's API, and
+//! LiveKit's own SDKs: participants as in production, the client of the server's API, and
 //! workers.
 
 mod api;

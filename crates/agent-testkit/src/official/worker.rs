@@ -1,4 +1,4 @@
-//! LiveKit's own workers, as a server meets them.
+//! LiveKit's own workers, in processes of their own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_are_lost_and_late_as_asked_for_and_the_same_ones_again() {
+    fn the_same_packets_are_lost_and_late_for_the_same_seed() {
         let conditions = LinkConditions::new().loss(2.0).delay(40 * MS).jitter(30 * MS).seed(7);
         let all = packets(conditions, 1);
         let lost = all.iter().filter(|packet| packet.is_none()).count();

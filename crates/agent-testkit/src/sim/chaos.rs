@@ -1,4 +1,4 @@
-//! The faults that strike by themselves.
+//! The faults that happen at random times.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use agent_proto::livekit::server_message::Message;
 use agent_room::DisconnectReason;
 use agent_server::{CloseRoom, MemberId, RemoveParticipant, WorkerId};
 
-use super::event::{Event, Inside, Place, Said};
+use super::event::{Event, FrameContent, Inside, Place};
 use super::fault::Fault;
 use super::process::Process;
 use super::world::World;
@@ -136,9 +136,9 @@ impl World {
             agent_name: super::plan::AGENT.to_owned(),
             ..Default::default()
         };
-        let said = Said::Assignment(JobId::new(&job.id));
+        let content = FrameContent::Assignment(JobId::new(&job.id));
         let message = Message::Assignment(wire::JobAssignment { job: Some(job), ..Default::default() });
-        self.send_to_worker(conn, wire::ServerMessage { message: Some(message) }, said, Duration::ZERO);
+        self.send_to_worker(conn, wire::ServerMessage { message: Some(message) }, content, Duration::ZERO);
         true
     }
 
@@ -165,8 +165,8 @@ impl World {
     fn terminate(&mut self, job: &JobId) -> bool {
         let Some(conn) = self.some_conn() else { return false };
         let message = Message::Termination(wire::JobTermination { job_id: job.to_string() });
-        let said = Said::Termination(job.clone());
-        self.send_to_worker(conn, wire::ServerMessage { message: Some(message) }, said, Duration::ZERO);
+        let content = FrameContent::Termination(job.clone());
+        self.send_to_worker(conn, wire::ServerMessage { message: Some(message) }, content, Duration::ZERO);
         true
     }
 
@@ -179,7 +179,7 @@ impl World {
         }
         let len = self.rng.usize(..40);
         let bytes: Vec<u8> = std::iter::repeat_with(|| self.rng.u8(..)).take(len).collect();
-        self.send_bytes(conn, Bytes::from(bytes), Said::Garbage, Duration::ZERO);
+        self.send_bytes(conn, Bytes::from(bytes), FrameContent::Garbage, Duration::ZERO);
         true
     }
 
@@ -229,7 +229,7 @@ impl World {
         true
     }
 
-    /// The server begins anew: connections break, rooms are gone.
+    /// The server is restarted: connections break, rooms are gone.
     fn restart_server(&mut self) {
         let agents = self.agents();
         for conn in self.net.at_server() {
@@ -254,7 +254,7 @@ impl World {
         }
     }
 
-    /// The faults end: what was refused, slow or half open is not any more.
+    /// The faults end: nothing is refused, slow or half open any more.
     pub(super) fn heal(&mut self) {
         self.swarm.end();
         self.net.heal();

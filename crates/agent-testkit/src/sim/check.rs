@@ -12,7 +12,7 @@ pub enum Check {
     OneAnswer,
     /// I1: within 2 s, and at once without a free slot.
     AnswerInTime,
-    /// I1: a worker with a free slot does not decline for want of one.
+    /// I1: a worker with a free slot does not decline as full.
     FreeSlotAccepts,
     /// I2: one attempt of a job at a time, numbered without a gap.
     OneAttempt,
@@ -59,7 +59,7 @@ pub enum Check {
     /// I11: nothing panics.
     NoPanic,
     /// I12: the same seed gives the same messages and commands.
-    SameAgain,
+    Repeatable,
     /// I13: no write of a leader is accepted after a later one has been elected.
     LeaderFenced,
     /// I13: while clocks run evenly, there are no two leaders at one time.
@@ -96,7 +96,7 @@ impl Check {
         Self::Served,
         Self::Slots,
         Self::NoPanic,
-        Self::SameAgain,
+        Self::Repeatable,
         Self::LeaderFenced,
         Self::OneLeader,
         Self::CheckpointFenced,
@@ -119,7 +119,7 @@ impl Check {
             }
             Self::Slots => "I10",
             Self::NoPanic => "I11",
-            Self::SameAgain => "I12",
+            Self::Repeatable => "I12",
             Self::LeaderFenced | Self::OneLeader | Self::CheckpointFenced => "I13",
         }
     }

@@ -1,4 +1,4 @@
-//! A number over all that the machines of a run said and did, in order: two runs of a seed have the same one.
+//! A checksum of the outputs of all machines of a run, in order: two runs of a seed have the same one.
 
 /// FNV-1a over words, which is fast and the same on every machine.
 pub(super) struct Digest(u64);

@@ -45,7 +45,7 @@ impl World {
         for process in &self.processes {
             let Some(subject) = &process.subject else { continue };
             let listed = self.server.records.jobs.iter().filter(|(_, record)| {
-                record.held_by.is_some() && record.held_by == process.conn && !record.never_told
+                record.held_by.is_some() && record.held_by == process.conn && !record.assignment_lost
             });
             let mut foreign =
                 listed.map(|(job, _)| job).filter(|job| subject.worker().lifecycle(job).is_none());

@@ -9,16 +9,16 @@ use agent_proto::livekit as wire;
 use agent_room::{DisconnectReason, RoomEvent};
 use agent_server::{MemberId, WorkerId};
 
-/// A worker's process, and which of its lives.
+/// A worker's process, and the number of its restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) worker: usize,
     pub(super) life: u32,
 }
 
-/// What a frame to a worker says, for the checks.
+/// The content of a frame to a worker, as far as the checks need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum FrameContent {
     Registered,
     Offer(JobId),
     Assignment(JobId),
@@ -89,7 +89,7 @@ pub(super) enum Inside {
     Frame {
         conn: WorkerId,
         frame: Bytes,
-        said: Said,
+        content: FrameContent,
     },
     Disconnected {
         conn: WorkerId,

@@ -173,7 +173,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The faults of one run: some kinds are on, the others off, so that rare combinations come up.
+/// The faults of one run: some kinds are on, the others off, so that rare combinations occur.
 pub(super) struct Swarm {
     on: [bool; Fault::ALL.len()],
     happened: [u64; Fault::ALL.len()],

@@ -26,7 +26,7 @@ const MAX_FAULTS: usize = 3;
 /// use agent_testkit::sim::Sim;
 /// use agent_worker::{JobContext, JobResult};
 ///
-/// /// Greets whoever writes. The bug: who wrote may have left since.
+/// /// Greets the sender of each message. The bug: the sender may have left since.
 /// async fn greet(ctx: JobContext) -> JobResult {
 ///     let mut messages = ctx.room().data("chat");
 ///     while let Some(message) = messages.next().await {
@@ -57,7 +57,7 @@ pub struct Sim<F> {
 pub struct SimFinding {
     /// Its seed.
     pub seed: u64,
-    /// What the check says of it.
+    /// The error of the check.
     pub problem: String,
     /// What others did: only the steps without which it does not happen.
     pub script: RoomScript,

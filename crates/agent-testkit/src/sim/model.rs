@@ -1,4 +1,4 @@
-//! What one worker machine owes, by its inputs and outputs alone: the promises of one machine.
+//! A model of one worker machine, by its inputs and outputs alone: checks the promises of one machine.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use agent_proto::livekit as wire;
 use agent_proto::livekit::worker_message::Message;
 
 use super::check::{Check, Checks};
-use super::event::Said;
+use super::event::FrameContent;
 use super::subject::Subject;
 use super::truth::is_success;
 
@@ -41,7 +41,7 @@ pub(super) struct Model {
     dirty: BTreeSet<JobId>,
     /// Assignments without an outcome.
     open: BTreeSet<JobId>,
-    /// Jobs that must not be tried again.
+    /// Jobs that must not be retried.
     over: BTreeSet<JobId>,
     /// How the last attempt of each job ended, and why it was cancelled.
     ends: BTreeMap<JobId, (Option<AttemptEnd>, Option<CancelReason>)>,
@@ -110,49 +110,55 @@ impl Model {
     }
 
     /// A frame is about to be passed to a registered machine, which knows these jobs.
-    pub(super) fn before_frame(&mut self, said: &Said, machine: &Worker, now: Time) {
-        match said {
-            Said::Offer(job) => {
+    pub(super) fn before_frame(&mut self, content: &FrameContent, machine: &Worker, now: Time) {
+        match content {
+            FrameContent::Offer(job) => {
                 let full = self.slots.len() >= self.max_jobs && !self.slots.contains_key(job);
                 self.owed.push_back((if full { now } else { now + ANSWER }, job.clone()));
             }
-            Said::Assignment(job) => {
+            FrameContent::Assignment(job) => {
                 (self.taken, self.ignores) = (BTreeSet::new(), false);
                 // A new assignment of a job that it had before.
                 if machine.lifecycle(job).is_none() {
                     self.statuses.remove(job);
                 }
             }
-            Said::Registered | Said::Termination(_) | Said::Pong | Said::Garbage => {}
+            FrameContent::Registered
+            | FrameContent::Termination(_)
+            | FrameContent::Pong
+            | FrameContent::Garbage => {}
         }
     }
 
-    /// It was.
-    pub(super) fn after_frame(&mut self, said: &Said, now: Time, checks: &mut Checks) {
-        match said {
-            Said::Offer(job) => {
+    /// The frame of [`before_frame`](Self::before_frame) was passed to the machine.
+    pub(super) fn after_frame(&mut self, content: &FrameContent, now: Time, checks: &mut Checks) {
+        match content {
+            FrameContent::Offer(job) => {
                 // At once without a slot: then it is not owed any more.
                 let late = self.owed.iter().any(|(due, owed)| owed == job && *due <= now);
                 checks.that(Check::AnswerInTime, !late, || {
                     format!("the offer of {job} was not declined at once, though no slot was free")
                 });
             }
-            Said::Assignment(job) => {
+            FrameContent::Assignment(job) => {
                 checks.that(Check::OneOutcome, self.ignores || self.taken.contains(job), || {
                     format!("the assignment of {job} was neither taken nor ended")
                 });
             }
-            Said::Registered | Said::Termination(_) | Said::Pong | Said::Garbage => {}
+            FrameContent::Registered
+            | FrameContent::Termination(_)
+            | FrameContent::Pong
+            | FrameContent::Garbage => {}
         }
     }
 
-    /// The connection is gone, and with it what it was owed.
+    /// The connection is gone: answers on it are no longer due.
     pub(super) fn cut(&mut self) {
         self.owed.clear();
         self.registered_since = None;
     }
 
-    /// The process stood still until now: what was due could not be done.
+    /// The process was paused until now: what was due could not be done.
     pub(super) fn continued(&mut self, now: Time) {
         for (due, _) in &mut self.owed {
             *due = (*due).max(now + ANSWER);
@@ -396,7 +402,7 @@ impl Model {
         }
         let counted = subject.slots();
         checks.that(Check::Slots, counted == slots && slots.used() <= self.max_jobs, || {
-            format!("worker {worker} counts {counted:?}, its outputs say {slots:?} of {}", self.max_jobs)
+            format!("worker {worker} counts {counted:?}, by its outputs it is {slots:?} of {}", self.max_jobs)
         });
         if let Some((due, job)) = self.owed.front() {
             checks.that(Check::AnswerInTime, *due >= now, || {

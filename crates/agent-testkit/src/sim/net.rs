@@ -10,7 +10,7 @@ use agent_proto::livekit::server_message::Message as ServerMessage;
 use agent_proto::{Time, encode, livekit as wire};
 use agent_server::WorkerId;
 
-use super::event::{Event, Inside, Place, Said};
+use super::event::{Event, FrameContent, Inside, Place};
 use super::fault::Fault;
 use super::world::World;
 
@@ -164,30 +164,36 @@ impl World {
         &mut self,
         id: WorkerId,
         message: wire::ServerMessage,
-        said: Said,
+        content: FrameContent,
         extra: Duration,
     ) {
         let frame = encode(&message);
         let doubled = self.now < self.net.doubled_until;
         if doubled {
-            self.send_bytes(id, frame.clone(), said.clone(), extra);
+            self.send_bytes(id, frame.clone(), content.clone(), extra);
         }
-        self.send_bytes(id, frame, said, extra);
+        self.send_bytes(id, frame, content, extra);
     }
 
-    pub(super) fn send_bytes(&mut self, id: WorkerId, frame: Bytes, said: Said, extra: Duration) {
+    pub(super) fn send_bytes(&mut self, id: WorkerId, frame: Bytes, content: FrameContent, extra: Duration) {
         let wait = self.message_time() + extra;
         let Some(conn) = self.net.conns.get_mut(&id) else { return };
         conn.to_worker_at = conn.to_worker_at.max(self.now + wait);
         let (at, place) = (conn.to_worker_at, conn.place);
-        self.queue.add(at, Event::Inside { place, what: Inside::Frame { conn: id, frame, said } });
+        self.queue.add(at, Event::Inside { place, what: Inside::Frame { conn: id, frame, content } });
     }
 
     /// Sends a message that may overtake others, as it takes this long by itself.
-    pub(super) fn send_late(&mut self, id: WorkerId, message: ServerMessage, said: Said, wait: Duration) {
+    pub(super) fn send_late(
+        &mut self,
+        id: WorkerId,
+        message: ServerMessage,
+        content: FrameContent,
+        wait: Duration,
+    ) {
         let frame = encode(&wire::ServerMessage { message: Some(message) });
         let Some(place) = self.net.conns.get(&id).map(|conn| conn.place) else { return };
-        self.inside_after(place, wait, Inside::Frame { conn: id, frame, said });
+        self.inside_after(place, wait, Inside::Frame { conn: id, frame, content });
     }
 
     fn message_time(&mut self) -> Duration {

@@ -5,7 +5,7 @@
 pub struct Options {
     pub(super) checks: bool,
     pub(super) record: bool,
-    pub(super) again: bool,
+    pub(super) run_twice: bool,
     #[cfg(test)]
     pub(super) bug: Option<super::planted::Bug>,
 }
@@ -15,7 +15,7 @@ impl Default for Options {
         Self {
             checks: true,
             record: false,
-            again: false,
+            run_twice: false,
             #[cfg(test)]
             bug: None,
         }
@@ -38,6 +38,6 @@ impl Options {
     /// Runs the seed a second time, which must give the same.
     #[must_use]
     pub const fn run_again(self) -> Self {
-        Self { again: true, ..self }
+        Self { run_twice: true, ..self }
     }
 }

@@ -1,4 +1,4 @@
-//! Planted bugs: each changes what a machine is told or does, in a build of the tests only, and has to be
+//! Planted bugs: each changes the inputs or outputs of a machine, in a build of the tests only, and has to be
 //! found.
 //!
 //! They are planted around the machines, so that the product has no switch for them. Most need a rare
@@ -68,7 +68,7 @@ pub(super) enum Bug {
     NoSilenceLimit,
     /// One refusal ends a worker that was registered.
     RefusalEndsWorker,
-    /// After an outage it is registered and deaf: the Go SDK.
+    /// After an outage it is registered and reads nothing: the Go SDK.
     DeafAfterOutage,
     /// Statuses of jobs that ended in an outage are never sent: Node and Go.
     NoOutbox,
@@ -115,7 +115,7 @@ impl Bug {
         (Self::DeafAfterOutage, Check::Served),
         (Self::CutKeepsOffers, Check::Slots),
         (Self::GarbagePanics, Check::NoPanic),
-        (Self::Random, Check::SameAgain),
+        (Self::Random, Check::Repeatable),
         (Self::AnyToken, Check::LeaderFenced),
         (Self::LongLease, Check::OneLeader),
         (Self::AnyEpoch, Check::CheckpointFenced),
@@ -168,7 +168,7 @@ impl Planted {
         }
     }
 
-    /// What the machine is told; `None`: nothing.
+    /// The input that the machine gets instead; `None`: nothing.
     pub(super) fn input(&mut self, input: Input, worker: &Worker) -> Option<Input> {
         let Some(bug) = self.bug else { return Some(input) };
         self.cuts += u32::from(matches!(input, Input::Disconnected { .. }));

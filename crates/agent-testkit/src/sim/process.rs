@@ -1,4 +1,4 @@
-//! A worker's process: its machine, and the driver that carries out what the machine asks for.
+//! A worker's process: its machine, and the driver that carries out the machine's outputs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use agent_server::WorkerId;
 
 use super::attempts::Running;
 use super::check::Check;
-use super::event::{Event, Inside, Part, Place, Said};
+use super::event::{Event, FrameContent, Inside, Part, Place};
 use super::fault::Fault;
 use super::model::Model;
 use super::stores::Candidate;
 use super::subject::Subject;
 use super::world::World;
 
-/// One process, through all its lives.
+/// One process, through all its restarts.
 pub(super) struct Process {
     pub(super) worker: usize,
     life: u32,
@@ -28,7 +28,7 @@ pub(super) struct Process {
     paused_until: Time,
     /// When it last continued.
     pub(super) continued_at: Time,
-    /// Until when it has to end, if it was told to.
+    /// The deadline for its end, if it is draining.
     ends: Option<Time>,
     /// Boxed, as they are large and a tree moves its entries.
     pub(super) jobs: BTreeMap<JobId, Box<Running>>,
@@ -113,7 +113,7 @@ impl World {
         }
     }
 
-    /// Ends a process without a word, as `kill -9` does.
+    /// Ends a process without a shutdown, as `kill -9` does.
     pub(super) fn kill_process(&mut self, worker: usize) {
         let Some(process) = self.process(worker).filter(|process| process.subject.is_some()) else { return };
         process.subject = None;
@@ -139,7 +139,7 @@ impl World {
         let Some(process) = self.process(worker) else { return };
         process.paused_until = process.paused_until.max(until);
         if let Some(place) = process.place() {
-            self.timeline.note(self.now, || format!("worker {worker}: stands still until {until}"));
+            self.timeline.note(self.now, || format!("worker {worker}: is paused until {until}"));
             self.queue.add(until, Event::Continue { place });
         }
     }
@@ -200,10 +200,10 @@ impl World {
                     );
                 }
             }
-            Inside::Frame { conn, frame, said } => {
+            Inside::Frame { conn, frame, content } => {
                 let arrives = self.net.get(conn).is_some_and(|conn| conn.at_worker && !conn.half_open);
                 if arrives && self.process(worker).is_some_and(|process| process.conn == Some(conn)) {
-                    self.frame(worker, frame, &said);
+                    self.frame(worker, frame, &content);
                 }
             }
             Inside::Disconnected { conn } => self.disconnected(worker, conn),
@@ -267,17 +267,17 @@ impl World {
         }
     }
 
-    fn frame(&mut self, worker: usize, frame: bytes::Bytes, said: &Said) {
-        self.timeline.note(self.now, || format!("worker {worker}: ← {said:?}"));
+    fn frame(&mut self, worker: usize, frame: bytes::Bytes, content: &FrameContent) {
+        self.timeline.note(self.now, || format!("worker {worker}: ← {content:?}"));
         let now = self.now;
         let Some(process) = self.processes.get_mut(worker) else { return };
         let registered = process.is_registered();
         if registered && let Some(subject) = &process.subject {
-            process.model.before_frame(said, subject.worker(), now);
+            process.model.before_frame(content, subject.worker(), now);
         }
         self.input(worker, Input::FrameReceived(frame));
         if registered {
-            self.model_of(worker, |model, checks| model.after_frame(said, now, checks));
+            self.model_of(worker, |model, checks| model.after_frame(content, now, checks));
         }
     }
 
@@ -411,7 +411,7 @@ impl World {
         self.timeline.note(now, || format!("worker {worker}: has stopped"));
         self.model_of(worker, |model, checks| model.stopped(checks));
         match ends {
-            // While it stood still it could not.
+            // While it was paused it could not stop.
             Some(deadline) if paused < deadline => {
                 self.checks.that(Check::DrainInTime, now <= deadline, || {
                     format!("worker {worker}, life {life}, has ended at {now} instead of {deadline}")
@@ -419,7 +419,7 @@ impl World {
             }
             Some(_) => {}
             None => self.checks.that(Check::ComesBack, refused && never_registered, || {
-                format!("worker {worker} has stopped, and nobody wanted it to")
+                format!("worker {worker} has stopped without a request")
             }),
         }
         // Those that are done leave their rooms.

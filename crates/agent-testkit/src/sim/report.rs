@@ -10,8 +10,8 @@ use super::fault::Fault;
 use super::options::Options;
 use super::run::{SimRun, run_seed};
 
-/// One of this many seeds is run twice.
-const AGAIN: u64 = 16;
+/// One in this many seeds is run twice.
+const REPEATED_SEEDS: u64 = 16;
 /// The most failed seeds that are kept.
 const MAX_FAILED: usize = 20;
 
@@ -64,7 +64,7 @@ pub fn run_seeds(from: u64, seeds: u64, time: Option<Duration>, options: Options
                 break;
             }
             let seed = from.wrapping_add(number);
-            let options = if seed.is_multiple_of(AGAIN) { options.run_again() } else { options };
+            let options = if seed.is_multiple_of(REPEATED_SEEDS) { options.run_again() } else { options };
             sum.add(run_seed(seed, options));
             if time.is_some_and(|time| began.elapsed() >= time) {
                 stop.store(true, Ordering::Relaxed);
@@ -172,7 +172,7 @@ impl SimReport {
         self.events as f64 / seconds.max(f64::MIN_POSITIVE)
     }
 
-    /// The kinds of faults, and the checks, that came up in less than one of a hundred seeds.
+    /// The kinds of faults, and the checks, that occurred in less than one of a hundred seeds.
     #[must_use]
     pub fn rare(&self) -> Vec<String> {
         let rare = |seeds: u64| seeds * 100 < self.seeds;

@@ -79,7 +79,7 @@ impl World {
         let patience = self.plan.config.end_when.after().unwrap_or_default() + Duration::from_millis(60);
         let Some(process) = self.processes.get(worker) else { return };
         let Some(running) = process.jobs.get(job) else { return };
-        // A process that stood still meanwhile may be about to do it.
+        // A process that was paused meanwhile may be about to do it.
         let ran = process.continued_at + patience <= now;
         let runs = running.in_attempt && !running.cancelled && running.changed == since && !running.room_gone;
         if ran && self.plan.config.end_when != EndWhen::Never {

@@ -48,14 +48,14 @@ impl SimRun {
 #[must_use]
 pub fn run_seed(seed: u64, options: Options) -> SimRun {
     let mut run = run_once(seed, options);
-    if options.again {
+    if options.run_twice {
         let second = run_once(seed, Options { record: false, ..options });
-        if let Some(count) = run.checked.get_mut(Check::SameAgain as usize) {
+        if let Some(count) = run.checked.get_mut(Check::Repeatable as usize) {
             *count += 1;
         }
         if second.digest != run.digest || second.events != run.events {
             let text = format!("{} events became {}", run.events, second.events);
-            run.failures.push(Failure { check: Check::SameAgain, at: Time::ZERO, text });
+            run.failures.push(Failure { check: Check::Repeatable, at: Time::ZERO, text });
         }
     }
     run

@@ -13,7 +13,7 @@ use agent_server::{
     ServerEvent, WorkerId,
 };
 
-use super::event::{Event, Inside, Place, Said};
+use super::event::{Event, FrameContent, Inside, Place};
 use super::fault::Fault;
 use super::world::World;
 
@@ -37,7 +37,7 @@ pub(super) struct AgentMember {
     event_at: Time,
 }
 
-/// What the log of the server says.
+/// The state that follows from the log of the server.
 #[derive(Default)]
 pub(super) struct Records {
     /// The connection of each worker id.
@@ -59,7 +59,7 @@ pub(super) struct Record {
     /// Whether the server ended it by itself.
     pub(super) terminated: bool,
     /// Whether its assignment was lost: its worker cannot know.
-    pub(super) never_told: bool,
+    pub(super) assignment_lost: bool,
 }
 
 impl SimServer {
@@ -196,31 +196,33 @@ impl World {
     }
 
     fn server_sends(&mut self, worker: WorkerId, message: wire::ServerMessage) {
-        let said = match &message.message {
+        let content = match &message.message {
             Some(Message::Register(registered)) => {
                 self.server.records.workers.insert(registered.worker_id.clone(), worker);
-                Said::Registered
+                FrameContent::Registered
             }
-            Some(Message::Availability(offer)) => {
-                Said::Offer(offer.job.as_ref().map_or_else(|| JobId::new(""), |job| JobId::new(&job.id)))
-            }
+            Some(Message::Availability(offer)) => FrameContent::Offer(
+                offer.job.as_ref().map_or_else(|| JobId::new(""), |job| JobId::new(&job.id)),
+            ),
             Some(Message::Assignment(assignment)) => {
                 let job = assignment.job.as_ref();
-                Said::Assignment(job.map_or_else(|| JobId::new(""), |job| JobId::new(&job.id)))
+                FrameContent::Assignment(job.map_or_else(|| JobId::new(""), |job| JobId::new(&job.id)))
             }
-            Some(Message::Termination(termination)) => Said::Termination(JobId::new(&termination.job_id)),
-            Some(Message::Pong(_)) => Said::Pong,
-            None => Said::Garbage,
+            Some(Message::Termination(termination)) => {
+                FrameContent::Termination(JobId::new(&termination.job_id))
+            }
+            Some(Message::Pong(_)) => FrameContent::Pong,
+            None => FrameContent::Garbage,
         };
-        if matches!(said, Said::Termination(_)) {
+        if matches!(content, FrameContent::Termination(_)) {
             if self.swarm.strikes(Fault::LostTermination, 0.5, &mut self.rng) {
                 return;
             }
             if self.swarm.strikes(Fault::DoubleTermination, 0.5, &mut self.rng) {
-                self.send_to_worker(worker, message.clone(), said.clone(), Duration::ZERO);
+                self.send_to_worker(worker, message.clone(), content.clone(), Duration::ZERO);
             }
         }
-        self.send_to_worker(worker, message, said, Duration::ZERO);
+        self.send_to_worker(worker, message, content, Duration::ZERO);
     }
 
     fn server_assigns(&mut self, worker: WorkerId, job: wire::Job, grant: Grant) {
@@ -231,18 +233,18 @@ impl World {
         }
         if self.swarm.strikes(Fault::LostAssignment, 0.1, &mut self.rng) {
             if let Some(record) = self.server.records.jobs.get_mut(&id) {
-                record.never_told = true;
+                record.assignment_lost = true;
             }
             return;
         }
         let token = format!("token of {id}");
         let message = Message::Assignment(wire::JobAssignment { job: Some(job), url: None, token });
-        let said = Said::Assignment(id);
+        let content = FrameContent::Assignment(id);
         if self.swarm.strikes(Fault::LateAssignment, 0.1, &mut self.rng) {
             let wait = self.between(Duration::from_secs(5), Duration::from_secs(12));
-            return self.send_late(worker, message, said, wait);
+            return self.send_late(worker, message, content, wait);
         }
-        self.send_to_worker(worker, wire::ServerMessage { message: Some(message) }, said, Duration::ZERO);
+        self.send_to_worker(worker, wire::ServerMessage { message: Some(message) }, content, Duration::ZERO);
     }
 
     /// An event of a room reaches a member, in order, if it is an agent.

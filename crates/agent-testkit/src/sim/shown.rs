@@ -1,4 +1,4 @@
-//! Outputs as people read them.
+//! Outputs in readable form.
 
 use agent_core::Output;
 use agent_proto::livekit::worker_message::Message;
@@ -18,7 +18,7 @@ pub(super) fn output(output: &Output) -> String {
             Ok(Some(Message::UpdateJob(m))) => format!("→ {} {:?} {:?}", m.job_id, m.status(), m.error),
             Ok(Some(Message::MigrateJob(m))) => format!("→ still runs {:?}", m.job_ids),
             Ok(Some(Message::Ping(m))) => format!("→ ping {}", m.timestamp),
-            Ok(Some(Message::SimulateJob(_)) | None) | Err(_) => "→ something odd".to_owned(),
+            Ok(Some(Message::SimulateJob(_)) | None) | Err(_) => "→ an unexpected message".to_owned(),
         },
         Output::Ask { job, .. } => format!("asks about {}", job.id),
         Output::Start { job, .. } => format!("starts {} for room {}", job.id, job.room.name),

@@ -25,7 +25,7 @@ struct Found {
 fn look_for(bug: Bug, check: Check) -> Found {
     let mut found = Found { seeds: None, broken: BTreeMap::new(), other: None };
     for seed in 0..LIMIT {
-        let options = Options { bug: Some(bug), again: check == Check::SameAgain, ..Options::default() };
+        let options = Options { bug: Some(bug), run_twice: check == Check::Repeatable, ..Options::default() };
         let failures = run_seed(seed, options).failures;
         if let Some(other) = failures.iter().find(|failure| failure.check != check) {
             found.other.get_or_insert_with(|| format!("seed {seed}: {other}"));
@@ -91,7 +91,7 @@ fn some_seeds_have_no_failure_and_are_not_empty() {
 }
 
 #[test]
-fn a_seed_says_the_same_whether_it_is_checked_or_recorded() {
+fn a_seed_gives_the_same_run_whether_it_is_checked_or_recorded() {
     let plain = run_seed(3, Options::default());
     let recorded = run_seed(3, Options::default().recorded());
     let unchecked = run_seed(3, Options::default().unchecked());

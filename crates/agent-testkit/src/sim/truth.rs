@@ -1,4 +1,4 @@
-//! What the server should be told about a job: the table of the design, written a second time.
+//! The outcome that should be reported to the server for each end of a job: an independent copy of the rules.
 
 use agent_core::{AttemptEnd, CancelReason};
 

@@ -125,7 +125,7 @@ impl World {
         }
     }
 
-    /// The next thing that happens; `false`: it goes on without end.
+    /// Handles the next event; `false`: the run does not come to an end.
     fn step(&mut self) -> bool {
         let mut next = self.queue.next_at().unwrap_or(self.now);
         let mut timer = None;
@@ -164,7 +164,7 @@ impl World {
         }
         let rests = self.timeouts_now < MAX_TIMEOUTS && self.delivered < MAX_EVENTS;
         self.checks.that(Check::Progress, rests, || {
-            "a machine wants to be woken again and again, without time passing".to_owned()
+            "a machine sets timers again and again, without time passing".to_owned()
         });
         rests
     }

@@ -21,7 +21,7 @@ fn ids() -> impl Strategy<Value = JobId> + Clone {
     (0..4u8).prop_map(|n| JobId::new(&format!("AJ_{n}")))
 }
 
-/// Frames as a server sends them, with odd texts, and garbage. About 4 jobs of all kinds; up to some KiB.
+/// Frames as a server sends them, with unusual texts, and garbage. About 4 jobs of all kinds; up to some KiB.
 /// Shrinks to answers of a registration, lower numbers, shorter texts and fewer bytes.
 pub fn server_frames() -> impl Strategy<Value = Bytes> {
     let message = prop_oneof![

@@ -25,8 +25,8 @@ fn metadata() -> impl Strategy<Value = String> {
     prop_oneof![Just(String::new()), texts(), object]
 }
 
-/// Jobs of all kinds, with odd texts in room, target, attributes and metadata. A participant or publisher job
-/// has a target. Shrinks to a room job without texts.
+/// Jobs of all kinds, with unusual texts in room, target, attributes and metadata. A participant or publisher
+/// job has a target. Shrinks to a room job without texts.
 pub fn jobs() -> impl Strategy<Value = Job> {
     let room = (names(), texts());
     let target = (names(), texts(), attributes());
@@ -48,8 +48,8 @@ pub fn jobs() -> impl Strategy<Value = Job> {
     )
 }
 
-/// Jobs of all kinds to run with [`run_job`](crate::run_job), in a room with up to 3 participants, with odd
-/// texts as in [`jobs`]. Shrinks to a room job without participants and texts.
+/// Jobs of all kinds to run with [`run_job`](crate::run_job), in a room with up to 3 participants, with
+/// unusual texts as in [`jobs`]. Shrinks to a room job without participants and texts.
 pub fn job_specs() -> impl Strategy<Value = JobSpec> {
     let people = prop::collection::btree_set(names(), 0..=3);
     (names(), kinds(), names(), metadata(), attributes(), people, any::<(bool, bool)>()).prop_map(

@@ -54,8 +54,8 @@ async fn a_job_succeeds(server: &MockServer, room: &str) {
     assert_eq!(job.room().sent().len(), 1, "{}", server.timeline());
 }
 
-/// The server has forgotten the job, and logs only that it is unknown.
-async fn is_forgotten(server: &MockServer, handle: &WorkerHandle, job: &MockJob) {
+/// The server does not know the job any more, and logs only that it is unknown.
+async fn is_unknown(server: &MockServer, handle: &WorkerHandle, job: &MockJob) {
     assert_eq!(handle.status().await.unwrap().slots.running, 1, "it still runs");
     let id = job.job_id().await;
     let migrated = |event: &ServerEvent| matches!(event, ServerEvent::Migrated { job_ids, .. } if job_ids[..] == [id.clone()]);
@@ -73,7 +73,7 @@ async fn cut() {
     let (handle, job) = busy(&server).await;
     server.cut_workers();
     registrations(&server, 2).await;
-    is_forgotten(&server, &handle, &job).await;
+    is_unknown(&server, &handle, &job).await;
     a_job_succeeds(&server, "after").await;
 }
 
@@ -83,7 +83,7 @@ async fn closed() {
     let (handle, job) = busy(&server).await;
     server.close_workers(1001, "going away");
     registrations(&server, 2).await;
-    is_forgotten(&server, &handle, &job).await;
+    is_unknown(&server, &handle, &job).await;
     a_job_succeeds(&server, "after").await;
 }
 
@@ -122,7 +122,7 @@ async fn stalled() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     server.freeze(false);
     registrations(&server, 2).await;
-    is_forgotten(&server, &handle, &job).await;
+    is_unknown(&server, &handle, &job).await;
     a_job_succeeds(&server, "after").await;
 }
 
@@ -190,7 +190,7 @@ async fn half_open() {
     registrations(&server, 2).await;
     let took = start.elapsed().as_secs();
     assert!((20..=40).contains(&took), "no inbound bytes for 25 s, then a new connection: {took} s");
-    is_forgotten(&server, &handle, &job).await;
+    is_unknown(&server, &handle, &job).await;
     a_job_succeeds(&server, "after").await;
 }
 

@@ -82,7 +82,7 @@ fn room_events_and_faults_become_few_and_short() {
     assert_eq!(minimal(server_faults(), cut), [(Duration::ZERO, ServerFault::Cut)]);
 }
 
-/// A type with what schemas can say.
+/// A type with everything that schemas can express.
 #[expect(dead_code, reason = "its fields are read by serde alone")]
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

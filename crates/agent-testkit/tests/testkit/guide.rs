@@ -76,7 +76,7 @@ async fn job_handler() {
 }
 
 #[tokio::test]
-async fn the_job_is_the_one_that_was_asked_for() {
+async fn the_job_is_the_one_that_was_dispatched() {
     let agent = |ctx: JobContext| async move {
         let job = ctx.job();
         let description = format!("{} {} {} {}", job.id, job.kind, job.room.name, job.raw_metadata);

@@ -113,7 +113,7 @@ async fn a_job_that_deletes_its_room_ends_with_it() {
 }
 
 #[tokio::test]
-async fn a_dispatch_that_no_worker_accepts_is_given_up_without_waiting_here() {
+async fn a_dispatch_that_no_worker_accepts_fails_without_a_wait_in_the_mock() {
     let begun = Instant::now();
     let asks = |ctx: JobContext| async move {
         let error = ctx.api().ensure_dispatch("absent", Duration::from_secs(60)).await.unwrap_err();
@@ -131,7 +131,7 @@ async fn a_dispatch_that_no_worker_accepts_is_given_up_without_waiting_here() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_agent_is_dispatched_once_by_all_who_ask_for_it() {
+async fn concurrent_requests_dispatch_an_agent_once() {
     let server = MockServer::builder().dispatch_delay(Duration::from_millis(200)).start_in_process();
     let stays = |ctx: JobContext| async move {
         ctx.cancelled().await;
@@ -165,7 +165,7 @@ async fn an_agent_is_dispatched_once_by_all_who_ask_for_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_reached_is_worth_another_attempt() {
+async fn an_unreachable_server_is_a_retryable_error() {
     let asks = |ctx: JobContext| async move {
         if ctx.attempt() == 1 {
             // A port that was free a moment ago has no listener.

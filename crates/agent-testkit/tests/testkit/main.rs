@@ -1,5 +1,5 @@
-//! What users can see of agent-testkit without a real tool: mock servers, mock rooms, what they do wrong on
-//! purpose, and the program.
+//! Tests of agent-testkit's public behaviour that need no real tool: mock servers and rooms, their deliberate
+//! faults, and the program.
 //!
 //! `cargo xtask test` runs each of these modules as a program of its own.
 #![allow(

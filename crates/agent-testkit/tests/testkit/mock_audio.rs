@@ -84,13 +84,13 @@ async fn each_stream_has_the_frames_of_its_track_in_their_time() {
     assert_eq!(played, ["first: aaa [20ms, 20ms] 0", "second: bbbb [20ms, 20ms, 20ms] 0"]);
 }
 
-/// The identities of those to whom frames of a track go.
+/// The identities of the participants that get the frames of a track.
 fn receivers(subscribers: &[TrackSubscriber]) -> Vec<&str> {
     subscribers.iter().filter(|subscriber| subscriber.enabled).map(|s| s.identity.as_str()).collect()
 }
 
 #[tokio::test]
-async fn an_agent_is_subscribed_automatically_only_to_what_was_asked_for() {
+async fn an_agent_is_subscribed_automatically_only_to_the_requested_kinds() {
     async fn look(ctx: JobContext) -> JobResult {
         let mut events = ctx.room().events();
         while let Some(event) = events.next().await {

@@ -19,7 +19,7 @@ async fn wait_for(events: &mut RoomEvents, is_it: impl Fn(&RoomEvent) -> bool) {
     panic!("the room ended");
 }
 
-/// Says a few words, once somebody listens.
+/// Plays a few frames, once somebody listens.
 async fn speak(ctx: JobContext) -> JobResult {
     let mut events = ctx.room().events();
     let track = ctx.room().publish_encoded_audio(AudioTrackOptions::new("voice")).await?;
@@ -42,7 +42,7 @@ async fn speak(ctx: JobContext) -> JobResult {
 }
 
 #[tokio::test]
-async fn what_an_agent_says_is_heard_and_recorded() {
+async fn frames_of_an_agent_are_received_and_recorded() {
     let spec = JobSpec::room("lobby").script(|room| async move {
         let agent = room.wait_for_agent().await;
         let ada = room.join("ada");

@@ -99,7 +99,7 @@ async fn the_api_of_the_real_server_works_on_it() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_dispatched_reports_why() {
+async fn a_failed_dispatch_reports_its_reason() {
     let server = MockServer::start().await.unwrap();
     let worker = start(server.worker(scripted).max_jobs(1));
     let job = server.dispatch(JobSpec::room("one").metadata("stay")).await.unwrap();
@@ -125,7 +125,7 @@ async fn an_early_final_status_is_lost_and_repeated() {
 }
 
 #[tokio::test]
-async fn a_server_that_forgets_continues_as_before() {
+async fn a_server_with_a_full_history_continues_as_before() {
     let server = MockServer::builder().history(20).start().await.unwrap();
     let worker = start(server.worker(scripted));
     let first = server.dispatch(JobSpec::room("stays").metadata("stay")).await.unwrap();
@@ -150,7 +150,7 @@ async fn a_server_that_forgets_continues_as_before() {
 }
 
 #[tokio::test]
-async fn a_participant_who_left_is_waited_for_again() {
+async fn a_participant_who_left_can_be_waited_for_again() {
     let server = MockServer::start().await.unwrap();
     let room = server.room("lobby");
     room.join("ada").leave();

@@ -65,7 +65,7 @@ async fn the_load_of_a_machine() {
 }
 
 #[tokio::test]
-async fn what_a_worker_asks_of_an_agent() {
+async fn calls_of_a_worker_to_its_agent() {
     let mut agent = MockAgent::new();
     let mut order = Sequence::new();
     agent
@@ -152,7 +152,7 @@ async fn a_trait_of_ones_own() {
 
 /// An expected call that did not happen fails the test, also inside of `run_job`.
 #[tokio::test]
-async fn what_is_missing_is_found() {
+async fn missing_calls_fail_the_test() {
     let run = tokio::spawn(async {
         let mut agent = MockAgent::new();
         agent.expect_on_request().returning(|_| Answer::accept());

@@ -3,7 +3,7 @@
 use agent_testkit::sim::Sim;
 use agent_worker::{JobContext, JobError, JobResult};
 
-/// Greets whoever writes. The bug: who wrote may have left since.
+/// Greets the sender of each message. The bug: the sender may have left since.
 async fn greet(ctx: JobContext) -> JobResult {
     let mut messages = ctx.room().data("chat");
     while let Some(message) = messages.next().await {

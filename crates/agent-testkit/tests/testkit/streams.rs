@@ -151,7 +151,7 @@ async fn a_participant_that_leaves_ends_its_streams() {
 }
 
 #[tokio::test]
-async fn what_a_room_refuses_is_refused() {
+async fn invalid_streams_are_refused() {
     let agent = |ctx: JobContext| async move {
         let room = ctx.room();
         let long = room.send_text("chat", "hello").attributes([("key", "v".repeat(16_000))]).await;

@@ -39,7 +39,7 @@ async fn second(room: &Room, sid: &str) -> Vec<EncodedFrame> {
 }
 
 #[tokio::test]
-async fn tones_have_the_channels_the_source_and_the_pauses_that_were_asked_for() {
+async fn tones_have_the_requested_channels_source_and_pauses() {
     let Some(server) = real_server().await else { return };
     if official_host().await.is_none() {
         return;
@@ -65,8 +65,11 @@ async fn tones_have_the_channels_the_source_and_the_pauses_that_were_asked_for()
         let frames = second(&room, &quiet).await;
         assert!(expected.contains(&frames.len()), "dtx {dtx}: {} frames", frames.len());
     }
-    let odd = ada.publish_sound(ClientSound::tone(440).sample_rate(44_101)).await;
-    assert!(matches!(&odd, Err(ClientError::Failed { reason, .. }) if reason.contains("44101")), "{odd:?}");
+    let refused = ada.publish_sound(ClientSound::tone(440).sample_rate(44_101)).await;
+    assert!(
+        matches!(&refused, Err(ClientError::Failed { reason, .. }) if reason.contains("44101")),
+        "{refused:?}"
+    );
     room.leave().await;
 }
 

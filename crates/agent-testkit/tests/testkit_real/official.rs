@@ -70,7 +70,7 @@ async fn they_exchange_data() -> TestResult {
 }
 
 #[tokio::test]
-async fn they_see_attributes_tracks_and_who_comes_and_goes() -> TestResult {
+async fn they_see_attributes_tracks_and_other_participants() -> TestResult {
     let Some(server) = real_server().await else { return Ok(()) };
     if official_host().await.is_none() {
         return Ok(());

@@ -22,7 +22,7 @@ use crate::worker::handle::WorkerHandle;
 
 /// How long a dispatch may take to become a job.
 const DISPATCH: Duration = Duration::from_secs(20);
-/// Attempts to reach the server: who waits for one job wants to know early that there is no server.
+/// Attempts to reach the server: for a single job, a missing server is reported early.
 const CONNECTS: u32 = 3;
 
 /// Runs the agent in a room until its job ends.
@@ -159,7 +159,7 @@ fn unique() -> String {
     format!("{:08x}", fastrand::u32(..))
 }
 
-/// An agent whose ended jobs are told.
+/// An agent that reports its ended jobs.
 struct Watched {
     inner: Arc<dyn AnyAgent>,
     ends: mpsc::UnboundedSender<EndedJob>,

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_cannot_hold_is_text() {
+    fn values_without_a_form_in_json_are_text() {
         let lines = logged(|| {
             let error = io::Error::other("disk full");
             tracing::info!(load = f64::NAN, big = u128::MAX, error = &error as &dyn Error, r#type = ?Some(1));

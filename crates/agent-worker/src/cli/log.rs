@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_level_is_named_with_its_place() {
+    fn an_invalid_level_is_named_with_its_source() {
         for (option, variables, place, found) in [
             (Some("verbose"), &[][..], "--log-level", "verbose"),
             (Some("info,my_agent=loud"), &[], "--log-level", "my_agent=loud"),

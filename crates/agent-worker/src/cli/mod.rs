@@ -29,7 +29,7 @@
 //! The exit code is 0 after a drain, whatever the signal, and after a job that succeeded; 1 after a failure;
 //! 2 for wrong options or settings; 130 if a second signal aborted jobs.
 //!
-//! In all commands but `start`, a signal ends jobs at once unless `--drain-timeout` says otherwise: they are
+//! In all commands but `start`, a signal ends jobs at once unless `--drain-timeout` is set: they are
 //! cancelled, and have their grace.
 //!
 //! The log is written to the standard error. Its level is `--log-level`, `RUST_LOG`, `LIVEKIT_LOG_LEVEL` or

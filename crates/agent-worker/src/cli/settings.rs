@@ -18,7 +18,7 @@ const LOCAL_SECRET: &str = "secret";
 
 /// Adds the options to the settings of the program, and fills in what is missing.
 pub(super) fn complete(mut worker: WorkerBuilder, options: &CommonOptions, mode: Mode) -> WorkerBuilder {
-    // Who tries something out and presses Ctrl-C does not wait for jobs.
+    // In development, Ctrl-C does not wait for jobs.
     let limit = options.drain_timeout.or((mode != Mode::Start).then_some(Duration::ZERO));
     if let Some(limit) = limit {
         worker = worker.drain_timeout(limit);
@@ -40,7 +40,7 @@ impl ServerOptions {
     }
 }
 
-/// Chooses the server on this machine if nothing was said of one. Returns whether it did.
+/// Chooses the server on this machine if none is set. Returns whether it did.
 fn use_local(server: &mut ServerSettings) -> bool {
     let nothing = server.url.is_none() && server.api_key.is_none() && server.api_secret.is_none();
     if nothing {

@@ -2,7 +2,7 @@
 //!
 //! An agent reads a track as a stream of Opus packets, each with its sequence number, timestamp and audio
 //! level. This suits agents that record, forward or analyse packets, or have their own decoder.
-//! Most others want PCM, with the feature `media`: see the page `pcm`. Encoded frames can be
+//! Most others need PCM, with the feature `media`: see the page `pcm`. Encoded frames can be
 //! [published](super::audio_out), too.
 //!
 //! ```
@@ -66,12 +66,12 @@
 //! sent while it is read: it is subscribed when its stream is opened, and unsubscribed when the stream is
 //! dropped.
 //!
-//! [`set_subscribed`](crate::Room::set_subscribed) decides for one track by hand, whatever is automatic: a
+//! [`set_subscribed`](crate::Room::set_subscribed) decides for one track by hand and overrides the default: a
 //! track that was unsubscribed by hand stays so, and its stream is silent.
 //! [`set_track_enabled`](crate::Room::set_track_enabled) pauses a track that stays subscribed. Both choices
 //! last while the track is published, also when our connection is re-established, at most until the end of
-//! the attempt; a participant who joins again publishes other tracks. The next attempt begins with what is
-//! automatic, and its events repeat which tracks are subscribed. What comes of a request are events:
+//! the attempt; a participant who rejoins publishes other tracks. The next attempt begins with the
+//! default, and its events repeat which tracks are subscribed. The results of a request are events:
 //! `TrackSubscribed`, `TrackUnsubscribed`, or `TrackSubscriptionFailed` with its reason.
 //! [`is_subscribed`](crate::Room::is_subscribed) is the current state.
 //!

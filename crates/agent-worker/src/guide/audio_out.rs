@@ -9,16 +9,16 @@
 //! use agent_worker::room::{AudioLevel, AudioTrackOptions, OutgoingFrame, TrackKind};
 //! use agent_worker::{JobContext, JobResult, RoomEvent};
 //!
-//! /// Repeats what it hears first, until that ends.
+//! /// Sends the frames of the first track back, until it ends.
 //! async fn echo(ctx: JobContext) -> JobResult {
 //!     let mut events = ctx.room().events();
 //!     while let Some(event) = events.next().await {
 //!         if let RoomEvent::TrackSubscribed { track, .. } = event
 //!             && track.kind == TrackKind::Audio
 //!         {
-//!             let mut heard = ctx.room().encoded_audio(&track.sid)?;
+//!             let mut frames = ctx.room().encoded_audio(&track.sid)?;
 //!             let echo = ctx.room().publish_encoded_audio(AudioTrackOptions::new("echo")).await?;
-//!             while let Some(frame) = heard.next().await {
+//!             while let Some(frame) = frames.next().await {
 //!                 // Passed on as it is; the level makes others see who speaks.
 //!                 echo.send(OutgoingFrame::from(frame).level(AudioLevel::new(-20, true)))?;
 //!             }
@@ -55,9 +55,9 @@
 //! | `audio_level` | its volume and whether it is speech. The server computes the [active speakers](crate::RoomEvent::SpeakersChanged) from it; without a level the agent is never one |
 //! | `marker` | the first frame after silence that was not sent. The first frame of a track has it in any case |
 //!
-//! [`send`](crate::room::EncodedAudioTrack::send) never waits, and a frame is sent when it is given or not at
-//! all: the caller keeps the pace, for example with [`tokio::time::interval`]. Frames of a muted track, and
-//! those without a connection to the server, are dropped, as they would be late. Silence need not be sent
+//! [`send`](crate::room::EncodedAudioTrack::send) never waits, and a frame is sent when it is passed or not
+//! at all: the caller keeps the pace, for example with [`tokio::time::interval`]. Frames of a muted track,
+//! and those without a connection to the server, are dropped, as they would be late. Silence need not be sent
 //! (DTX): others hear none either.
 //!
 //! # Several tracks, and their options

@@ -1,4 +1,4 @@
-//! End-to-end encryption: the server forwards what it cannot read.
+//! End-to-end encryption: the server forwards frames and data that it cannot read.
 //!
 //! With it the frames of tracks and the content of data packets are encrypted (AES-128-GCM) by their sender
 //! and decrypted by the other participants, with a key that they share by other means: the server never has
@@ -23,7 +23,7 @@
 //! let builder = Worker::builder(agent).join_room(false);
 //! ```
 //! A key for all rooms is an option of the worker: [`WorkerBuilder::e2ee`](crate::WorkerBuilder::e2ee). The
-//! server reads the metadata of a job: where it must not know the key, send an identifier of the key in them,
+//! server reads the metadata of a job: if it must not know the key, send an identifier of the key in them,
 //! and have the handler fetch the key itself.
 //!
 //! # Keys
@@ -42,16 +42,17 @@
 //! A sender has up to 16 keys, and names the index of the one it used.
 //! [`set_e2ee_key`](crate::Room::set_e2ee_key) sets one, [`use_e2ee_key`](crate::Room::use_e2ee_key) switches
 //! to it. [`ratchet_e2ee_key`](crate::Room::ratchet_e2ee_key) replaces a key by the next one, which all
-//! others compute by themselves: who learns only the new key cannot read what was sent before. A ratchet of
-//! another participant is followed within [`ratchet_window`](crate::room::E2eeOptions::ratchet_window) steps,
-//! for the loss of one frame a step.
+//! others compute by themselves: a participant who learns only the new key cannot read what was sent before.
+//! A ratchet of another participant is followed within
+//! [`ratchet_window`](crate::room::E2eeOptions::ratchet_window) steps, with the loss of one frame for each
+//! step.
 //!
 //! # What cannot be read
 //! A frame of an encrypted track without its key, or with another one, is dropped and never decoded; so are
 //! frames that are not encrypted though their track is, except the blank ones that a server sends for a muted
-//! track. Video continues with a key frame, which is requested as soon as frames can be read. The first one
-//! is told as [`RoomEvent::E2eeStateChanged`](crate::RoomEvent::E2eeStateChanged), and so is the first that
-//! can be read again:
+//! track. Video continues with a key frame, which is requested as soon as frames can be read. The first frame
+//! that cannot be read is reported as [`RoomEvent::E2eeStateChanged`](crate::RoomEvent::E2eeStateChanged),
+//! and so is the first that can be read again:
 //!
 //! | state | what happened |
 //! |---|---|
@@ -59,26 +60,27 @@
 //! | `Ratcheted` | it can be read; its sender has ratcheted the key |
 //! | `Failed(MissingKey)` | no key has this index: set it |
 //! | `Failed(WrongKey)` | another passphrase, salt or derivation, or another window |
-//! | `Failed(NotEncrypted)` | somebody sent it in the clear |
+//! | `Failed(NotEncrypted)` | a frame of an encrypted track was sent in the clear |
 //!
 //! Nothing of ours is sent without a key: a publish fails with
-//! [`RoomError::E2ee`](crate::room::RoomError::E2ee), and frames are dropped and told in the same way.
+//! [`RoomError::E2ee`](crate::room::RoomError::E2ee), and frames are dropped and reported in the same way.
 //!
-//! Data that somebody sent in the clear are received all the same:
-//! [`DataReceived::encrypted`](crate::room::DataReceived::encrypted) is whether they were encrypted. Data
-//! tracks have it as [`DataTrack::encrypted`](crate::room::DataTrack::encrypted); their frames are dropped
-//! and told as those of other tracks.
+//! Data that were sent in the clear are received as well:
+//! [`DataReceived::encrypted`](crate::room::DataReceived::encrypted) reports whether they were encrypted.
+//! Data tracks have it as [`DataTrack::encrypted`](crate::room::DataTrack::encrypted); their frames are
+//! dropped and reported as those of other tracks.
 //!
 //! # What is not encrypted
-//! - who is in the room, names, metadata, attributes, and the names, sizes and codecs of tracks;
+//! - the list of participants, their names, metadata and attributes, and the names, sizes and codecs of
+//!   tracks;
 //! - destinations and the order of data packets, telephone keys, transcriptions in the legacy form, active
 //!   speakers;
 //! - all data and data tracks with [`media_only`](crate::room::E2eeOptions::media_only), for front ends that
 //!   set the older option `e2ee`;
 //! - what others send in the clear: their tracks have
-//!   [`Track::encrypted`](crate::room::Track::encrypted), and are heard either way.
+//!   [`Track::encrypted`](crate::room::Track::encrypted), and are received either way.
 //!
 //! Of frames of H.264 and H.265 that are encrypted, parameter sets stay readable, and units that a decoder
 //! does not need (SEI, delimiters) are left out.
 //!
-//! VP9 and AV1 can be received, as far as other SDKs send them encrypted, and not published.
+//! VP9 and AV1 can be received, as far as other SDKs send them encrypted, but not published.

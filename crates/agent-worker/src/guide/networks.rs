@@ -2,7 +2,7 @@
 //!
 //! A worker needs one outgoing connection to the server's URL (TCP, with TLS usually to port 443; a
 //! [proxy](crate::net::NetOptions) may be between). The media and data of a room take a path of their own,
-//! which the room finds by itself when it is joined, and again when it breaks:
+//! which the room finds by itself when it is joined, and again when the path breaks:
 //!
 //! | path | when it is tried | what must be open from here |
 //! |---|---|---|
@@ -10,14 +10,15 @@
 //! | TCP, directly | after 1 s without UDP | TCP to `rtc.tcp_port` (7881) |
 //! | TURN over UDP, TCP or TLS | after 1 s without UDP; at once if forced | the port of the TURN server: with TLS usually 443 |
 //!
-//! Direct paths are preferred to relays, and UDP is preferred to TCP: a lost packet delays what follows it
-//! only there. The log has a line at WARN when a room has to use TCP or a relay, with the reason; direct UDP
-//! is a line at DEBUG. A TURN server that does not work is a line at WARN, too, and costs nothing else: the
-//! other paths are tried beside it. What is not needed is given back 3 s after the connection.
+//! Direct paths are preferred to relays, and UDP is preferred to TCP: a lost packet delays the following ones
+//! only over TCP. The log has a line at WARN when a room has to use TCP or a relay, with the reason; direct
+//! UDP is a line at DEBUG. A TURN server that does not work is a line at WARN, too, and has no other effect:
+//! the other paths are tried at the same time. Relays that are not needed are released 3 s after the
+//! connection.
 //!
 //! # Naming TURN servers
-//! The LiveKit server names them to all participants, with the credentials; there is nothing to set up in
-//! the worker. Its configuration has a list for servers of your own, such as coturn, and a server inside:
+//! The LiveKit server sends their URLs and credentials to all participants; there is nothing to set up in the
+//! worker. Its configuration has a list for servers of your own, such as coturn, and a built-in TURN server:
 //! ```yaml
 //! rtc:
 //!   turn_servers:
@@ -29,7 +30,7 @@
 //!   enabled: true
 //!   udp_port: 3478
 //!   domain: relay.example.com
-//!   tls_port: 5349           # clients are told port 443: a load balancer has to be there
+//!   tls_port: 5349           # clients connect to port 443: a load balancer has to be there
 //! ```
 //! - The relay must reach the server's UDP ports. livekit-server's own TURN refuses to relay to private and
 //!   loopback addresses, unless `turn.allow_restricted_peer_cidrs` lists them; coturn needs
@@ -42,8 +43,8 @@
 //!   come from. TURN over DTLS (`turns:` with `transport=udp`) is not supported.
 //!
 //! # Relays only
-//! Where everything but a relay is blocked, the first second of each join can be saved, and direct attempts,
-//! which a firewall may report, avoided:
+//! If everything except a relay is blocked, this saves the first second of each join, and avoids direct
+//! attempts, which a firewall may report:
 //! ```
 //! # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
 //! use agent_worker::Worker;
@@ -55,13 +56,13 @@
 //! its clients; it then counts as set.
 //!
 //! # No path at all
-//! The error of the join, and so the job's, names what was tried, and what became of it:
+//! The error of the join, and so of the job, names each path that was tried, and its result:
 //! ```text
 //! no packet came back from 203.0.113.9:50000 (UDP), 203.0.113.9:7881 (TCP): check that the server's RTC ports are open
 //! from here …. TURN: turn:relay.example.com:3478?transport=udp: it does not answer as a TURN server …;
 //! turns:relay.example.com:443?transport=tcp: no TLS connection: …
 //! ```
-//! | it says of a TURN server | then |
+//! | text for a TURN server | cause, and what to do |
 //! |---|---|
 //! | `it does not answer as a TURN server` | the port is blocked, or nothing listens there |
 //! | `nothing answers there`, `its name was not found` | check host and port in the server's configuration, and DNS |
@@ -69,6 +70,6 @@
 //! | `it refuses the user name and credential` | `secret`, or `username` and `credential`, differ from the relay's |
 //! | `it does not relay to …` | the relay's rules forbid the server's address |
 //! | `no packet came back over it` | the relay does not reach the server's UDP ports |
-//! | `a TURN server with an unusable URL` | the entry in the server's configuration is wrong; the text says where |
+//! | `a TURN server with an unusable URL` | the entry in the server's configuration is wrong; the text shows where |
 //!
 //! Credentials of TURN servers are in no log and no error.

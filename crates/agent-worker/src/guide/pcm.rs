@@ -5,17 +5,17 @@
 //! use agent_worker::room::AudioTrackOptions;
 //! use agent_worker::{JobContext, JobResult, RoomEvent};
 //!
-//! /// Repeats what the first participant says.
+//! /// Sends the sound of the first participant back.
 //! async fn echo(ctx: JobContext) -> JobResult {
 //!     let mut events = ctx.room().events();
 //!     while let Some(event) = events.next().await {
 //!         let RoomEvent::TrackSubscribed { track, .. } = event else { continue };
-//!         let mut heard = ctx.room().audio(&track.sid, AudioFormat::MONO_48K)?;
-//!         let said = ctx.room().publish_audio(AudioTrackOptions::new("echo")).await?;
-//!         while let Some(received) = heard.next().await {
-//!             said.push(&received.audio).await?;
+//!         let mut input = ctx.room().audio(&track.sid, AudioFormat::MONO_48K)?;
+//!         let output = ctx.room().publish_audio(AudioTrackOptions::new("echo")).await?;
+//!         while let Some(received) = input.next().await {
+//!             output.push(&received.audio).await?;
 //!         }
-//!         said.wait_for_playout().await?;
+//!         output.wait_for_playout().await?;
 //!         break;
 //!     }
 //!     Ok(())
@@ -36,12 +36,12 @@
 //! kHz are decoded directly; other rates from 8 to 192 kHz are converted.
 //!
 //! Each item is some 20 ms of [sound](crate::media::AudioFrame), with its time and whether it was
-//! [made up](crate::media::ReceivedAudio::is_concealed). A *jitter buffer* makes them come in order and at an
-//! even pace: packets wait for late ones as long as the network of the last seconds makes it necessary: 10 ms
+//! [concealed](crate::media::ReceivedAudio::is_concealed). A *jitter buffer* returns them in order and at an
+//! even pace: packets wait for late ones as long as the network of the last seconds requires it: 10 ms
 //! on a good one, and [at most 200 ms](crate::media::JitterOptions). A lost packet is rebuilt from the next
-//! one if the sender puts a copy there (FEC), and made up otherwise.
-//! On a busy machine packets are held up without a network: a
-//! [`min_delay`](crate::media::JitterOptions::min_delay) of 20 or 30 ms is heard less than what is made up.
+//! one if the sender puts a copy there (FEC), and concealed otherwise.
+//! On a busy machine packets are delayed even on a perfect network: a
+//! [`min_delay`](crate::media::JitterOptions::min_delay) of 20 or 30 ms is less audible than concealment.
 //! [`stats`](crate::media::AudioStream::stats) counts it all.
 //!
 //! | what happens | what is heard |
@@ -55,17 +55,17 @@
 //! # Speaking
 //! [`Room::publish_audio`](crate::Room::publish_audio) publishes a track that takes PCM of any rate and
 //! channel count. [`push`](crate::media::AudioTrack::push) queues it, and waits while a second is queued; it
-//! is encoded and sent in real time, the first packet at once. So both kinds of sources work: one that is
-//! faster than real time, as speech synthesis, and one at its own pace, as the echo above, to which nothing
-//! is added.
+//! is encoded and sent in real time, the first packet at once. So both kinds of sources work: those that are
+//! faster than real time, as speech synthesis, and those at their own pace, as the echo above, to which no
+//! delay is added.
 //!
 //! | | |
 //! |---|---|
 //! | [`clear`](crate::media::AudioTrack::clear) | stops speaking at once, when a person interrupts (barge-in) |
 //! | [`position`](crate::media::AudioTrack::position) | how much was played: so an interrupted agent knows what was heard |
-//! | [`queued_duration`](crate::media::AudioTrack::queued_duration) | how long it would go on speaking |
+//! | [`queued_duration`](crate::media::AudioTrack::queued_duration) | how long the queued sound lasts |
 //! | [`wait_for_playout`](crate::media::AudioTrack::wait_for_playout) | until everything was played |
-//! | [`mute`](crate::media::AudioTrack::mute), `unmute` | its time goes on while it is muted |
+//! | [`mute`](crate::media::AudioTrack::mute), `unmute` | its time continues while it is muted |
 //! | [`unpublish`](crate::media::AudioTrack::unpublish), or dropping it | ends the track |
 //!
 //! Others see the agent speaking, as each packet has its level. A new session publishes the track again by
@@ -73,17 +73,17 @@
 //! error that names the source.
 //!
 //! # Without a codec
-//! What is only recorded, forwarded or played from a file of Opus needs no PCM: see
+//! Audio that is only recorded, forwarded or played from an Opus file needs no PCM: see
 //! [encoded audio](super::audio), which costs a tenth of the processor time.
 //!
 //! # Testing
 //! In the mock rooms of agent-testkit others play and hear PCM, on virtual time: its guide shows it under
-//! "Testing sound", with a test of 15 lines, tones to play, and what measures those that were heard.
+//! "Testing sound", with a test of 15 lines, tones to play, and measurements of received sound.
 //!
 //! # What is not part of this SDK
-//! Speech recognition and synthesis, language models, and who may speak when. [`AudioStream`] and
-//! [`AudioTrack`] are where they are connected: the example `transcriber` finds segments of speech by voice
-//! activity, gives each to an engine of yours, which is a command or an HTTP endpoint behind a trait of one
+//! Speech recognition and synthesis, language models, and turn taking. [`AudioStream`] and
+//! [`AudioTrack`] are the interfaces for them: the example `transcriber` finds segments of speech by voice
+//! activity, passes each to an engine of yours, which is a command or an HTTP endpoint behind a trait of one
 //! method, and sends the texts as
 //! [transcriptions](super::streams#chats-transcriptions-the-state-of-an-agent).
 //!

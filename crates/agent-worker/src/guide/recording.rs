@@ -65,8 +65,9 @@
 //! }
 //! ```
 //! Switch it on with `agent-worker = { features = ["recording"] }`. Nothing is decoded or encoded, so that a
-//! recording costs next to no processor time. The example `recorder` is the whole of it: each participant of
-//! a room, with the settings of the job, and a task that writes, so that a slow disk holds up no packets.
+//! recording takes little processor time. The example `recorder` is a complete agent: it records each
+//! participant of a room, with the settings of the job, and writes in a separate task, so that a slow disk
+//! delays no packets.
 //!
 //! # Files
 //! | | codecs | for |
@@ -76,26 +77,26 @@
 //! | [`Mp4`](crate::recording::Container::Mp4) | Opus, H.264, H.265, VP8, VP9, AV1 | everything else |
 //!
 //! Bytes come in parts of a second. A file whose writer was killed, or whose machine lost its power, can be
-//! played up to the last part that is on the disk; it lacks its duration and an index for seeking, which a
-//! player replaces by reading. Of MP4, ffmpeg opens no file that ends within the first bytes of a part: so
-//! write each part at once, or take WebM.
+//! played up to the last part that is on the disk; it lacks its duration and an index for seeking, so a
+//! player has to read it. ffmpeg cannot open an MP4 file that ends within the first bytes of a part: so
+//! write each part at once, or use WebM.
 //!
 //! # What the recorder does
 //! - **Order and times.** Frames wait for half a second
 //!   ([`delay`](crate::recording::RecorderOptions::delay)). Then those of audio and video are in order, at
 //!   the times at which they were captured, whenever their packets came.
-//! - **Pauses.** Lost packets are marked as lost, so that a player conceals them. What was not sent, as the
-//!   sender was silent or muted, is silence, which takes 1 kB for ten seconds. So the sound of a file is as
-//!   long as what it recorded, in all players.
-//! - **Layers.** Of a camera that is sent in several sizes one is recorded: choose it with
+//! - **Pauses.** Lost packets are marked as lost, so that a player conceals them. Sound that was not sent, as
+//!   the sender was silent or muted, is written as silence, which takes 1 kB for ten seconds. So the sound of
+//!   a file is as long as the recorded time, in all players.
+//! - **Layers.** If a camera is sent in several sizes, one is recorded: choose it with
 //!   [`set_video_choice`](crate::Room::set_video_choice) before the track is read. A camera that is muted
-//!   changes nothing: the black pictures of a few pixels that a server sends then are left out.
+//!   does not begin another file: the black pictures of a few pixels that a server sends then are left out.
 //! - **Parts.** Another codec or size of the picture begins another file; so does video that comes later than
-//!   audio, and the other way round, as players expect both to be announced at the beginning. A connection
-//!   that is re-established does not: the file continues at the right time.
-//! - **Limits.** [`max_duration`](crate::recording::RecorderOptions::max_duration) ends it; what waits is at
-//!   most 16 MiB and 2,048 frames of a track; [`stats`](crate::recording::Recorder::stats) counts what was
-//!   dropped.
+//!   audio, or audio that comes later than video, as players expect both to be announced at the beginning. A
+//!   connection that is re-established does not: the file continues at the right time.
+//! - **Limits.** [`max_duration`](crate::recording::RecorderOptions::max_duration) ends it; waiting frames
+//!   are limited to 16 MiB and 2,048 for each track; [`stats`](crate::recording::Recorder::stats) counts what
+//!   was dropped.
 //!
 //! It has no clock and does no I/O: [`Recorder`](crate::recording::Recorder) is called with times, as above.
 //! For frames that are in order already a [`ContainerWriter`](crate::recording::ContainerWriter) writes one

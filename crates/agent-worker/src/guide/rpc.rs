@@ -21,8 +21,8 @@
 //! [`register_rpc_method`](crate::Room::register_rpc_method) offers a method to everybody in the room. Each
 //! request runs it in a task of its own: it does not delay other requests, nor the handler. It returns
 //! nothing, a text, or a `Result` of these: a [`RpcError`](crate::room::RpcError) is what the caller
-//! receives; of any other error the caller learns only that the method failed (1500), and the log has its
-//! text. So does it of a panic. A method is stopped when its caller waits no longer, and at the end of the
+//! receives; for any other error the caller receives only that the method failed (1500), and the log has its
+//! text, as for a panic. A method is stopped when its caller no longer waits, and at the end of the
 //! attempt. A method that was not registered is refused at once (1400), and the log names it.
 //!
 //! # Calls

@@ -1,10 +1,10 @@
-//! The server's API from a job: who is in the room, what they may do, data, other agents, the end of a room.
+//! The server's API from a job: participants and their permissions, data, other agents, the end of a room.
 //!
 //! ```
 //! use agent_worker::api::ParticipantChange;
 //! use agent_worker::{JobContext, JobResult};
 //!
-//! /// Warns who writes a bad word, and removes who does so again.
+//! /// Warns a participant who writes a bad word, and removes one who does so again.
 //! async fn moderate(ctx: JobContext) -> JobResult {
 //!     let (mut chat, mut warned) = (ctx.room().data("chat"), Vec::new());
 //!     while let Some(message) = chat.next().await {
@@ -46,7 +46,7 @@
 //!
 //! | to | call | grant |
 //! |---|---|---|
-//! | see who is there | [`participants`](RoomApi::participants), [`participant`](RoomApi::participant) | `roomAdmin` |
+//! | list the participants | [`participants`](RoomApi::participants), [`participant`](RoomApi::participant) | `roomAdmin` |
 //! | remove a participant | [`remove_participant`](RoomApi::remove_participant) | `roomAdmin` |
 //! | change its name, metadata, attributes or permissions | [`update_participant`](RoomApi::update_participant) | `roomAdmin` |
 //! | mute its track | [`mute_track`](RoomApi::mute_track) | `roomAdmin` |
@@ -61,7 +61,7 @@
 //! # Another agent, once
 //! A server starts an agent for each dispatch, and drops a dispatch silently for which it finds no worker. A
 //! job that dispatches another agent and is retried, or killed and taken over, would start a second one.
-//! `ensure_dispatch` looks first, and creates a dispatch only if no job was recorded for one:
+//! `ensure_dispatch` lists the dispatches first, and creates one only if no job was recorded for any:
 //! ```
 //! use agent_worker::api::DispatchRequest;
 //! use agent_worker::{JobContext, JobResult};
@@ -78,9 +78,9 @@
 //! metadata. Of two jobs that ask at the same time the later one withdraws its dispatch.
 //!
 //! # The end of the room
-//! `ctx.api().delete()` disconnects everybody, this agent too: the job is [cancelled](super::cancellation)
-//! as `RoomClosed` or `Terminated`, and a handler that then returns `Ok` ends in success. The server records
-//! by itself that the agent left with the room.
+//! `ctx.api().delete()` disconnects everybody, this agent too: the job is [cancelled](super::cancellation) as
+//! `RoomClosed` or `Terminated`, and a handler that then returns `Ok` ends in success. The server itself
+//! records that the agent left with the room.
 //!
 //! # Credentials
 //! The worker signs each call with a token that permits this call alone, for two minutes. The API secret is
@@ -99,7 +99,8 @@
 //!
 //! With `?` they end the job; those of the network are [retried](super::errors). A call itself is repeated at
 //! most twice, and only where that is safe: when there was no connection, and else unless it dispatches an
-//! agent, transfers a caller or removes something. At most 32 calls of a worker go on at once; more wait.
+//! agent, transfers a caller or removes something. At most 32 calls of a worker are in progress at once; more
+//! wait.
 
 #[allow(unused_imports, reason = "the links of this page")]
 use crate::api::{ApiError, RoomApi, ServerApi};

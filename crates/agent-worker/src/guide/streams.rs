@@ -37,8 +37,8 @@
 //! ```
 //!
 //! They go to everybody, or to the identities that [`to`](crate::room::StreamBuilder::to) names. A content
-//! that fits is sent in a single packet, and compressed, if all recipients can read that; nothing is
-//! to be done for it. Each call completes when the connection has accepted the content, so a slow connection
+//! that fits is sent in a single packet, and compressed, if all recipients can read that,
+//! automatically. Each call completes when the connection has accepted the content, so a slow connection
 //! slows down its sender instead of filling the memory.
 //!
 //! # Receiving

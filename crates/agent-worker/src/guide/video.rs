@@ -1,7 +1,7 @@
 //! Video: the pictures of other participants and of the agent, as encoded frames.
 //!
 //! [`encoded_video`](crate::Room::encoded_video) reads a track, and
-//! [`publish_encoded_video`](crate::Room::publish_encoded_video) publishes one. Frames are passed through as
+//! [`publish_encoded_video`](crate::Room::publish_encoded_video) publishes one. Frames are passed on as
 //! they are: an agent forwards or stores them, or decodes and encodes with a library of its choice. The
 //! codecs are VP8, VP9, H.264, H.265 and AV1.
 //!
@@ -64,7 +64,7 @@
 //! | `payload` | one picture, whole: VP8 and VP9 as they are, H.264 and H.265 with start codes (Annex B), AV1 as OBUs with their sizes |
 //! | `codec` | the codec, of each frame: a publisher may change it |
 //! | `timestamp` | when it is to be shown, on a clock of the stream that begins anywhere |
-//! | `captured` | when it was captured, on the clock of its publisher, which is one for all its tracks: so sound and pictures are played or recorded in sync. Sound has it, too. It is there some seconds after the beginning |
+//! | `captured` | when it was captured, on the clock of its publisher, which is one for all its tracks: so sound and pictures can be played or recorded in sync. Frames of sound have it, too. It is known some seconds after the beginning |
 //! | `key_frame` | whether it can be decoded without another one. A stream begins with one |
 //! | `width`, `height` | the size, of key frames. It changes with the layer that the server sends |
 //! | `after_loss` | frames are missing before this one, which is a key frame |
@@ -72,7 +72,7 @@
 //! Packets are put in order, and lost ones requested again. If one is missing for more than 300 ms, frames
 //! are left out up to the next key frame, which is requested from the publisher.
 //! [`request_key_frame`](crate::room::EncodedVideoStream::request_key_frame) does the same at any time, at
-//! most once a second; encoders for calls send none by themselves.
+//! most once a second; encoders for calls send none without a request.
 //!
 //! A slow reader loses whole frames: at most 60 are queued (unless
 //! [`capacity`](crate::room::EncodedVideoStream::capacity) is set), and if more come, the oldest are dropped

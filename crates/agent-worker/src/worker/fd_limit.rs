@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_that_is_too_low_is_reported_with_what_to_do() {
+    fn a_limit_that_is_too_low_is_reported_with_the_remedy() {
         let found = |limit| DescriptorBudget { limit, open: 12, per_job: PER_JOB };
         assert_eq!(
             warning(1000, found(1024)).as_deref(),

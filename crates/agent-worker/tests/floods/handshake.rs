@@ -62,7 +62,7 @@ async fn an_answer_that_is_malformed_or_endless_is_an_error() {
         };
         let ended = tokio::select! {
             ended = within(running) => ended.expect("no panic"),
-            () = flooding => unreachable!("it waits for ever"),
+            () = flooding => unreachable!("it waits forever"),
         };
         memory.check(what);
         let error = ended.expect_err(what).to_string();

@@ -1,5 +1,5 @@
-//! Garbage, floods and frames without end on every socket that a worker has, over loopback: it lives on or
-//! reconnects, and what it holds stays bounded. A program of its own, as it measures the memory of its
+//! Garbage, floods and frames without end on every socket that a worker has, over loopback: it continues or
+//! reconnects, and its memory stays bounded. A program of its own, as it measures the memory of its
 //! process.
 #![allow(
     clippy::unwrap_used,

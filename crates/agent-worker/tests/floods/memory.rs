@@ -1,8 +1,8 @@
-//! What the process holds.
+//! The memory of the process.
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Those who measure do so one after the other.
+/// Measurements take place one after the other.
 static MEASURING: Mutex<()> = Mutex::const_new(());
 
 /// Far above what a socket may hold, far below what is sent.

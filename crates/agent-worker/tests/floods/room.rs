@@ -37,7 +37,7 @@ fn joined() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_breaks_the_protocol_fails_the_join() {
+async fn protocol_violations_fail_the_join() {
     let memory = Memory::measure().await;
     for (what, bytes, more) in breaches() {
         for after_the_join in [false, true] {
@@ -59,7 +59,7 @@ async fn what_breaks_the_protocol_fails_the_join() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_passed_over_until_the_time_is_up() {
+async fn invalid_messages_are_skipped_until_the_timeout() {
     let memory = Memory::measure().await;
     let mut rng = fastrand::Rng::with_seed(5);
     let random: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(20_000).collect();

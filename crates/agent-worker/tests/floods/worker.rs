@@ -40,7 +40,7 @@ impl Running {
 }
 
 #[tokio::test]
-async fn what_breaks_the_protocol_ends_the_connection_and_another_one_is_made() {
+async fn protocol_violations_end_the_connection_and_the_worker_reconnects() {
     let memory = Memory::measure().await;
     for (what, bytes, more) in breaches() {
         let server = Server::start().await;
@@ -61,7 +61,7 @@ async fn what_breaks_the_protocol_ends_the_connection_and_another_one_is_made() 
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_passed_over() {
+async fn invalid_messages_are_skipped() {
     let memory = Memory::measure().await;
     let server = Server::start().await;
     let worker = start(&server);

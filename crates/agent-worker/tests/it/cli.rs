@@ -99,7 +99,7 @@ async fn a_job_that_takes_too_long_is_a_failure() {
 }
 
 #[tokio::test]
-async fn wrong_use_is_told_from_failure() {
+async fn wrong_use_and_failures_have_different_exit_codes() {
     async fn agent(_: JobContext) -> JobResult {
         Ok(())
     }

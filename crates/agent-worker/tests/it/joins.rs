@@ -19,7 +19,7 @@ use crate::support::authority::{Authority, authority};
 /// Longer than every wait in real time.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Keeps what it is asked for, and joins nothing.
+/// Records the requests, and joins nothing.
 #[derive(Clone, Default)]
 struct Asked(Arc<Mutex<Vec<JoinRequest>>>);
 
@@ -45,7 +45,7 @@ async fn joins(ctx: JobContext) -> JobResult {
     Ok(())
 }
 
-/// How a job of such a worker ends, whose assignment names this server.
+/// How a job ends whose assignment names this server.
 async fn failure(
     assigned: Option<&str>,
     configure: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
@@ -103,7 +103,7 @@ async fn tracks_are_those_of_the_worker_or_of_the_join() {
     }
 }
 
-/// The first attempt's join is refused so; how long after it the agent is in its room.
+/// How long after a first attempt, whose join is refused in this way, the agent is in its room.
 async fn joined_after(status: u16, retry_after: Option<Duration>) -> Duration {
     let server = MockServer::builder().start_in_process();
     server.refuse_joins(status, retry_after);

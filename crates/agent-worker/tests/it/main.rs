@@ -1,5 +1,5 @@
-//! What users can see of agent-worker, on mock servers and servers of bytes: all that needs no real tool and
-//! shares its process with others.
+//! Tests of agent-worker's public behaviour on mock servers and raw sockets: all that need no real tool and
+//! no process of their own.
 //!
 //! `cargo xtask test` runs each of these modules as a program of its own.
 #![allow(

@@ -1,4 +1,4 @@
-//! Signals to stop, as a whole process meets them: its exit code, also when code of a job blocks a thread for
+//! Signals to stop, sent to a whole process: its exit code, also when code of a job blocks a thread for
 //! good, on every kind of runtime. Each process runs the `main` of the guide, or that of the README.
 
 use std::error::Error;
@@ -83,7 +83,7 @@ impl Agent for OneJob {
     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         if self.0 == Job::BlocksInTask {
             ctx.spawn(async {
-                // Not before the handler waits: what this thread woke last would share its fate.
+                // Not before the handler waits: a task that this thread woke last would be blocked, too.
                 tokio::time::sleep(MOMENT).await;
                 block()
             });
@@ -275,7 +275,7 @@ async fn a_second_signal_ends_the_process_with_130_although_a_thread_is_blocked(
     }
 }
 
-/// The worker has no thread left: neither its timers nor its connection go on.
+/// The worker has no thread left: neither its timers nor its connection continue.
 #[tokio::test]
 async fn a_runtime_without_a_free_thread_ends_with_1_when_the_drain_is_over() {
     for main in [Main::CurrentThread, Main::OneThread] {
@@ -309,8 +309,8 @@ async fn a_third_signal_ends_the_process_at_once() {
     }
 }
 
-/// The worker knows nothing of a thread that its handler has given blocking code to: `main` waits for it. The
-/// next signal ends that.
+/// The worker does not know of blocking code that its handler has passed to a thread: `main` waits for it.
+/// The next signal ends that.
 #[tokio::test]
 async fn a_signal_ends_a_process_whose_main_does_not_return() {
     let mut program =
@@ -366,7 +366,7 @@ async fn a_job_that_can_be_aborted_is_aborted_and_main_returns() {
     assert_eq!(program.outcome().await, "failed: aborted: drained");
 }
 
-/// No signal is needed for that: a worker that gives up leaves the same behind.
+/// Without a signal: a worker that gives up leaves the same threads behind.
 #[tokio::test]
 async fn a_worker_that_gives_up_does_not_wait_for_a_blocked_thread() {
     let mut program =

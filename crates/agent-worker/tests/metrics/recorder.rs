@@ -14,7 +14,7 @@ pub(crate) struct Recorded {
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) gauges: BTreeMap<String, f64>,
     pub(crate) histograms: BTreeMap<String, Vec<f64>>,
-    /// What was recorded at all, and how.
+    /// The metrics that were recorded, and their kinds.
     pub(crate) lines: BTreeSet<Line>,
     /// Names of which something else than a zero was recorded.
     pub(crate) alive: BTreeSet<String>,

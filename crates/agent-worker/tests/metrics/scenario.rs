@@ -29,7 +29,7 @@ const LONG: Duration = Duration::from_secs(3600);
 #[derive(Clone)]
 struct Scenario {
     pool: Pool<u32>,
-    /// Jobs that hold what they have until they are cancelled.
+    /// Jobs that keep their leases and channels until they are cancelled.
     holds: Arc<Semaphore>,
     bumps: Bumpy,
     taken_over: Arc<Notify>,
@@ -373,8 +373,8 @@ async fn jobs_of_all_kinds(recorded: &mut Recorded) {
     assert_eq!(recorded.counters["unknown_events_total "], 2);
 }
 
-/// 16 jobs, and 5 that it did not want; of 1,031 messages of a channel 7 did not fit, of the next 3 one
-/// was lost on the way.
+/// 16 jobs, and 5 that it declined; of 1,031 messages of a channel 7 did not fit, of the next 3 one was lost
+/// on the way.
 const COUNTED: &[&str] = &[
     "channel_interruptions_total: 2",
     "channel_messages_missed_total backend: 1",

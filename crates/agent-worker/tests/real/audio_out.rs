@@ -1,5 +1,5 @@
 //! Audio tracks of an agent on a real livekit-server, as official clients hear them: the agent passes the
-//! very frames of a client's tone on, so that no codec of ours is involved.
+//! frames of a client's tone on unchanged, so that no codec of ours is involved.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub(crate) async fn tone(
     room.encoded_audio(&sid).expect("it is published")
 }
 
-/// Passes frames on, as those of somebody who speaks, until one cannot be sent.
+/// Passes frames on, with the level of speech, until one cannot be sent.
 pub(crate) fn pass_on(
     mut frames: EncodedAudioStream,
     track: impl Into<Arc<EncodedAudioTrack>>,
@@ -190,7 +190,7 @@ async fn two_tracks_are_not_confused_and_one_follows_another_in_its_section() {
     hears(&mut eve, &low_sid, 440.0).await;
     hears(&mut eve, &high_sid, 880.0).await;
 
-    // The end of one, by dropping it, is none of the other; and the next one is heard in its place.
+    // Dropping one track does not end the other, and the next one is heard instead of it.
     low.abort();
     waits_for(
         &mut eve,
@@ -219,7 +219,7 @@ async fn two_tracks_are_not_confused_and_one_follows_another_in_its_section() {
 }
 
 #[tokio::test]
-async fn who_mutes_a_track_is_seen_by_the_others_and_nothing_is_heard_of_it() {
+async fn a_muted_track_is_shown_to_others_and_nothing_is_heard_of_it() {
     let Some(server) = real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {
         return;
@@ -258,7 +258,7 @@ async fn who_mutes_a_track_is_seen_by_the_others_and_nothing_is_heard_of_it() {
     .await;
     hears(&mut ada, &sid, 440.0).await;
 
-    // The server's API mutes it, and the agent may end that.
+    // The server's API mutes the track, and the agent may unmute it.
     server.api().room("muted").mute_track("agent", &sid, true).await.expect("the server mutes it");
     event(
         &mut events,

@@ -1,4 +1,4 @@
-//! Checkpoints in Redis and Valkey: the rules, restarts with and without what it held, and servers that
+//! Checkpoints in Redis and Valkey: the rules, restarts with and without data, and servers that
 //! cannot be used.
 
 use std::error::Error;
@@ -17,8 +17,8 @@ const KEEP: Duration = Duration::from_secs(3600);
 on_each_kind!(
     it_holds_the_rules,
     a_restart_loses_nothing_that_is_on_the_disk,
-    a_server_that_lost_everything_still_knows_the_newer_writer,
-    what_is_kept_expires_in_the_server,
+    a_server_without_its_data_still_refuses_the_older_writer,
+    records_expire_in_the_server,
     servers_that_cannot_be_used,
     a_job_without_its_redis_fails_with_a_clear_error,
 );
@@ -29,7 +29,7 @@ fn store(url: &str) -> RedisStore {
 
 async fn it_holds_the_rules(settings: RedisServerBuilder) {
     let Some(server) = redis_server_with(settings).await else { return };
-    // Debug builds of two cores take their time over two megabytes.
+    // Two megabytes take some time in a debug build on two cores.
     let redis = Redis::new(&server.url()).expect("a URL");
     holds_the_rules(Arc::new(RedisStore::new(redis))).await;
 }
@@ -45,7 +45,7 @@ async fn a_restart_loses_nothing_that_is_on_the_disk(settings: RedisServerBuilde
     assert!(second.writer.epoch > first.writer.epoch);
 }
 
-async fn a_server_that_lost_everything_still_knows_the_newer_writer(settings: RedisServerBuilder) {
+async fn a_server_without_its_data_still_refuses_the_older_writer(settings: RedisServerBuilder) {
     let Some(server) = redis_server_with(settings).await else { return };
     let store = store(&server.url());
     let old = store.claim(key("a"), KEEP).await.expect("claimed").writer;
@@ -62,7 +62,7 @@ async fn a_server_that_lost_everything_still_knows_the_newer_writer(settings: Re
     assert!(matches!(refused, Err(StoreError::Superseded)), "{refused:?}");
 }
 
-async fn what_is_kept_expires_in_the_server(settings: RedisServerBuilder) {
+async fn records_expire_in_the_server(settings: RedisServerBuilder) {
     let Some(server) = redis_server_with(settings).await else { return };
     let redis = Redis::new(&server.url()).expect("a URL").prefix("mine").expect("a prefix");
     let store = RedisStore::new(redis);
@@ -106,7 +106,7 @@ async fn servers_that_cannot_be_used(settings: RedisServerBuilder) {
     assert!(text.contains("OOM"), "{text}");
     server.command(&["CONFIG", "SET", "maxmemory", "0"]).await.expect("set");
 
-    // A primary that has lost its replicas: perhaps there is another one by now.
+    // A primary that has lost its replicas: there may be another primary by now.
     server.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await.expect("set");
     let text = fails(&good, true).await;
     assert!(text.contains("NOREPLICAS"), "{text}");

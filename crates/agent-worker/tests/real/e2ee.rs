@@ -144,7 +144,7 @@ async fn keys_that_change_in_the_middle_are_followed() {
 }
 
 #[tokio::test]
-async fn with_a_wrong_key_nothing_is_heard_and_both_are_told() {
+async fn with_a_wrong_key_nothing_is_heard_and_both_sides_report_it() {
     let Some(server) = real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {
         return;

@@ -59,7 +59,7 @@ async fn is_read(codec: VideoCodec, name: &str) {
     state(&mut events, |state| *state == E2eeState::Ok).await;
     assert_decodable(&ffmpeg, codec, &take(&mut video).await);
 
-    // Whoever has not the key gets nothing, and with the key it begins with a key frame.
+    // A participant without the key gets no frames, and with the key they begin with a key frame.
     let token = server.token().identity("eve").join_room(name).sign().expect("a token");
     let mut request = JoinRequest::new(server.url(), token);
     request.e2ee = Some(E2eeOptions::per_participant());

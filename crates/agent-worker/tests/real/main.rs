@@ -1,5 +1,5 @@
-//! Workers and rooms on a real livekit-server, with official clients, Redis and Valkey: all that shares its
-//! process with others.
+//! Workers and rooms on a real livekit-server, with official clients, Redis and Valkey: all tests that share
+//! their process with others.
 //!
 //! `cargo xtask test` runs each of these modules as a program of its own.
 #![allow(

@@ -16,7 +16,7 @@ use crate::support::network::Network;
 
 const MIN_DELAY: Duration = Duration::from_millis(30);
 
-/// Repeats the tone of a client, and what it reads of it.
+/// An agent that sends the tone of a client back, and the sound that it reads.
 struct Echo {
     audio: AudioStream,
     track: AudioTrack,
@@ -26,7 +26,7 @@ struct Echo {
 
 impl Echo {
     async fn begin(room: &Room, sid: &str, format: AudioFormat) -> Self {
-        // As much as a busy machine holds up a packet: one that is later is concealed, which is heard.
+        // How long a busy machine may delay a packet: a later one is concealed, which changes the sound.
         let jitter = JitterOptions::default().min_delay(MIN_DELAY);
         let options = AudioReceiverOptions::from(format).jitter(jitter);
         let audio = room.audio(sid, options).expect("the track can be read");
@@ -144,7 +144,7 @@ async fn a_bad_network_is_concealed_within_a_bounded_delay() {
     println!(
         "{made_up:?} of {seconds} s made up, delay {worst:?} at most, quietest piece {quietest} dBFS: {stats:?}"
     );
-    // Some 2 % were lost, and what came later than all before it.
+    // Some 2 % of the packets were lost, and some came later than all before them.
     assert!(
         (Duration::from_millis(1)..Duration::from_millis(80) * seconds).contains(&made_up),
         "{made_up:?}"

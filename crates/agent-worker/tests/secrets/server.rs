@@ -110,7 +110,7 @@ impl Socket {
         self.send_worker(ToWorker::Assignment(assignment)).await;
     }
 
-    /// Lets the participant in, with a TURN server that wants a password.
+    /// Admits the participant, with a TURN server that requires a password.
     pub(crate) async fn let_in(&mut self, turn_password: &str) {
         let participant =
             wire::ParticipantInfo { sid: "PA_1".into(), identity: "agent".into(), ..Default::default() };

@@ -71,10 +71,10 @@ impl CapturedLog {
     }
 }
 
-/// Has a subscriber get what this thread logs, while the guard lives.
+/// Passes what this thread logs to a subscriber while the guard lives.
 pub(crate) fn subscribe(subscriber: impl Into<tracing::Dispatch>) -> DefaultGuard {
-    // With a single subscriber `tracing` asks the thread that meets a line first whether anybody wants it: a
-    // thread without one must not answer for all.
+    // With a single subscriber, `tracing` caches whether a line is enabled by the thread that reaches it
+    // first: a thread without a subscriber must not decide that for all.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(LevelFilter::OFF));
     tracing::dispatcher::set_default(&subscriber.into())
 }

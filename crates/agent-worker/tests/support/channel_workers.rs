@@ -51,7 +51,7 @@ pub(crate) async fn run_if_child<P: PubSub>(make: impl FnOnce(&str) -> P) {
     worker.join_room(false).pubsub(make(&carrier)).build().unwrap().run().await.unwrap();
 }
 
-/// Reports what it receives, and carries out its orders.
+/// Reports what it receives, and carries out the test's orders.
 struct Talker {
     name: String,
     orders: Mutex<Option<mpsc::UnboundedReceiver<String>>>,

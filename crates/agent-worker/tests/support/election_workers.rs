@@ -30,9 +30,9 @@ pub(crate) struct Report {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum What {
-    /// It got the answer that another one leads.
+    /// It was answered that another candidate leads.
     Follows,
-    /// It got the lease.
+    /// It was granted the lease.
     Leads,
     /// Its lease was reported as lost.
     Lost,

@@ -46,7 +46,7 @@ impl Network {
         self.0.tcp_blocked.store(blocked, Ordering::Relaxed);
     }
 
-    /// Connections that were asked for.
+    /// Connections that were requested.
     pub(crate) fn dials(&self) -> usize {
         self.0.dials.load(Ordering::Relaxed)
     }

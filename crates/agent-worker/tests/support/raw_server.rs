@@ -1,4 +1,4 @@
-//! A server that does the handshake, and then what a test wants.
+//! A server that does the WebSocket handshake, and leaves the rest to the test.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -20,7 +20,7 @@ pub(crate) struct Server {
 /// One connection after its handshake.
 pub(crate) struct Peer {
     pub(crate) tcp: TcpStream,
-    /// What was asked for: the path and the query.
+    /// The path and query of the request.
     pub(crate) target: String,
 }
 

@@ -78,10 +78,10 @@ impl RecordingProxy {
     }
 }
 
-async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, hear: impl Fn(&[u8])) {
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, observe: impl Fn(&[u8])) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        hear(&buffer[..count]);
+        observe(&buffer[..count]);
         if to.write_all(&buffer[..count]).await.is_err() || to.flush().await.is_err() {
             break;
         }

@@ -66,7 +66,7 @@ impl Proxy {
         self.mode.send_modify(|mode| mode.to = port);
     }
 
-    /// Holds back everything, or lets it go on.
+    /// Holds back everything, or passes it on again.
     pub(crate) fn stall(&self, stalled: bool) {
         self.mode.send_modify(|mode| mode.stalled = stalled);
     }

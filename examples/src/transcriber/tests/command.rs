@@ -16,7 +16,7 @@ use crate::transcriber::agent::transcriber;
 use crate::transcriber::command::ShellCommand;
 use crate::transcriber::engine::{BoxError, Engine};
 
-/// So long that it ends no test that works.
+/// A timeout that no working test reaches.
 const LONG: Duration = Duration::from_secs(1_000);
 
 async fn run(command: &str) -> Result<String, BoxError> {
@@ -57,7 +57,7 @@ async fn a_failure_shows_the_end_of_the_error_output() {
 
 #[tokio::test]
 async fn the_output_is_bounded() {
-    // Without a bound this would go on until the time limit.
+    // Without a bound this would continue until the time limit.
     assert_eq!(error("yes").await, "the engine returned more than 65536 bytes");
     assert_eq!(error("yes; echo not reached").await, "the engine returned more than 65536 bytes");
 }

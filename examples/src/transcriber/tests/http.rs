@@ -15,7 +15,7 @@ use super::speech;
 use crate::transcriber::engine::{BoxError, Engine};
 use crate::transcriber::http::{Form, HttpEndpoint};
 
-/// So long that it ends no test that works.
+/// A timeout that no working test reaches.
 const LONG: Duration = Duration::from_secs(1_000);
 
 /// Reads a request: its head, and its body.
@@ -38,7 +38,7 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> (String, Vec<u8>
 /// Serves one request with this response.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, response: Vec<u8>) -> (String, Vec<u8>) {
     let request = read_request(&mut stream).await;
-    // The client may have heard enough.
+    // The client may have closed the connection early.
     let _ = stream.write_all(&response).await;
     let _ = stream.shutdown().await;
     request

@@ -56,7 +56,7 @@ fn job(metadata: &str) -> JobSpec {
     JobSpec::room("lobby").metadata(metadata).worker(|worker| worker.auto_subscribe(AutoSubscribe::None))
 }
 
-/// The text of a segment, whether it is final, and for whom it was sent.
+/// The text of a segment, whether it is final, and the speaker for whom it was sent.
 fn texts<'a>(run: &'a Run) -> Vec<(&'a str, bool, &'a str)> {
     let text = |sent: &'a SentText| {
         assert_eq!((&*sent.topic, &sent.error), (TRANSCRIPTION_TOPIC, &None));
@@ -117,7 +117,7 @@ async fn without_realtime_output_texts_come_at_the_end_of_the_track_or_of_the_jo
         room.wait_for_text(|_| true).await;
         sleep(seconds(60.0)).await;
         assert_eq!(room.texts().len(), 2);
-        // What is said when the job ends is a segment, too.
+        // Speech at the end of the job is a segment, too.
         bob.speak(2.7).await;
     });
     let run = run_job(transcriber(measuring()), spec.lasts(Duration::ZERO)).await;
@@ -127,7 +127,7 @@ async fn without_realtime_output_texts_come_at_the_end_of_the_track_or_of_the_jo
 }
 
 #[tokio::test]
-async fn only_those_who_are_named_are_transcribed_in_their_language() {
+async fn only_listed_participants_are_transcribed_in_the_given_language() {
     let metadata = r#"{"action":"transcribe","language":"pt-BR","model":"large-v3","participants":["bob"],"realtime_output":true}"#;
     let seen = Arc::new(Mutex::new(Vec::new()));
     let engine = engine({
@@ -174,7 +174,7 @@ async fn four_segments(metadata: &str, engine: Engine) -> Run {
 }
 
 #[tokio::test]
-async fn a_segment_without_a_text_is_skipped_and_the_job_goes_on() {
+async fn a_segment_without_a_text_is_skipped_and_the_job_continues() {
     for metadata in [REALTIME, ""] {
         let calls = AtomicUsize::new(0);
         let answer = move |_| {
@@ -213,7 +213,7 @@ async fn an_engine_that_hangs_delays_later_segments_and_not_the_end() {
 }
 
 #[tokio::test]
-async fn a_final_text_replaces_what_was_shown() {
+async fn a_final_text_replaces_the_interim_text() {
     /// Fails from this call on.
     async fn run(fails_from: usize, last: &'static str) -> Vec<(String, bool)> {
         let calls = AtomicUsize::new(0);
@@ -238,7 +238,7 @@ async fn a_final_text_replaces_what_was_shown() {
     }
     let text = |text: &str, is_final| (text.to_owned(), is_final);
     assert_eq!(run(100, "one two").await, [text("one", false), text("one two", true)]);
-    // Nothing was said, after all.
+    // The final text is empty.
     assert_eq!(run(100, "").await, [text("one", false), text("", true)]);
     // The engine fails: what was shown stays.
     assert_eq!(run(1, "").await, [text("one", false), text("one", true)]);

@@ -20,7 +20,7 @@ use serde_json::Value;
 /// /// Greets everybody.
 /// #[derive(serde::Deserialize, schemars::JsonSchema)]
 /// struct Greeting {
-///     /// Whom to greet.
+///     /// The name to greet.
 ///     #[schemars(length(max = 40))]
 ///     name: String,
 ///     /// How often.
@@ -37,7 +37,7 @@ use serde_json::Value;
 ///
 /// | field | type | required | default | limits | description |
 /// |---|---|---|---|---|---|
-/// | `name` | string | yes | | at most 40 characters | Whom to greet. |
+/// | `name` | string | yes | | at most 40 characters | The name to greet. |
 /// | `times` | integer | no | `0` | 0 to 255 | How often. |
 ///
 /// Other fields are ignored.

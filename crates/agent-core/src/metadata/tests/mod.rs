@@ -23,7 +23,7 @@ fn shown<T: serde::de::DeserializeOwned + std::fmt::Debug>(text: &str) -> String
 }
 
 #[test]
-fn what_is_read() {
+fn accepted_metadata() {
     assert_eq!(shown::<Recording>(""), "None");
     assert_eq!(shown::<Recording>(" \n"), "None");
     assert_eq!(

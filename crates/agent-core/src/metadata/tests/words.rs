@@ -12,7 +12,7 @@ use super::{Flat, Flattish, Recording, Strict, Task, check, shown};
 /// A top-level field that the SDK reads is allowed for any type; a type with a field of that name receives
 /// it.
 #[test]
-fn the_sdk_s_own_fields_may_stand_beside_those_of_a_strict_type() {
+fn fields_of_the_sdk_are_allowed_beside_those_of_a_strict_type() {
     #[derive(Deserialize, Debug)]
     #[serde(deny_unknown_fields)]
     struct Own {
@@ -61,7 +61,7 @@ fn the_sdk_s_own_fields_may_stand_beside_those_of_a_strict_type() {
 
 /// Expectations are described in terms of JSON.
 #[test]
-fn what_is_expected_is_described_in_terms_of_json() {
+fn expectations_are_described_in_terms_of_json() {
     #[derive(Deserialize, Debug)]
     struct Unit;
     #[derive(Deserialize, Debug)]
@@ -164,7 +164,7 @@ fn a_byte_order_mark_is_skipped_and_null_is_no_metadata() {
 }
 
 #[test]
-fn what_serde_json_alone_can_do_stays_possible() {
+fn special_types_of_serde_json_stay_possible() {
     assert_eq!(shown::<BTreeMap<String, Raw>>(r#"{"a": [1,  2]}"#), r#"Some({"a": Raw("[1,  2]")})"#);
     assert_eq!(shown::<i128>("-170141183460469231731687303715884105728"), format!("Some({})", i128::MIN));
     assert_eq!(

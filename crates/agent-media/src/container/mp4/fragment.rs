@@ -13,7 +13,7 @@ use crate::opus_packet;
 /// The bytes before the content of a box.
 const BOX_HEADER_LEN: usize = 8;
 
-/// How long the last frame of video is shown if nothing is known of the next: a thirtieth of a second.
+/// How long the last frame of video is shown if the next one is unknown: a thirtieth of a second.
 const FRAME_UNITS: u32 = 3_000;
 
 /// Depends on no other sample.
@@ -21,7 +21,7 @@ const KEY_FRAME: SampleFlags = SampleFlags::from_fields(0, 2, 0, 0, 0, false, 0)
 /// Depends on samples before it.
 const DELTA_FRAME: SampleFlags = SampleFlags::from_fields(0, 1, 0, 0, 0, true, 0);
 
-/// What is kept from one fragment to the next.
+/// State that is kept from one fragment to the next.
 #[derive(Debug)]
 pub(super) struct Fragments {
     tracks: Vec<TrackTimes>,
@@ -143,7 +143,7 @@ impl TrackTimes {
             return until_next.unwrap_or(self.last_duration);
         }
         let own = opus_packet::samples(&sample.frame.payload).unwrap_or(960);
-        // What follows a pause is in a fragment that says when it begins.
+        // What follows a pause is in another fragment, which contains its start time.
         until_next.filter(|units| *units <= self.timescale).unwrap_or(own)
     }
 }

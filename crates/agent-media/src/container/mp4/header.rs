@@ -17,10 +17,10 @@ use crate::container::{ContainerError, TrackFormat, VideoCodec, opus_header};
 /// Units of a second in which the duration of the file is given.
 const MOVIE_TIMESCALE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 
-/// When a file was made is not in it: the application knows, and this crate has no clock.
+/// No creation time: this crate has no clock, and the application knows when the file was made.
 const NO_TIME: Mp4FileTime = Mp4FileTime::from_secs(0);
 
-/// The header of a file that lasts so long: zero until that is known, which does not change its length.
+/// The header of a file of this duration. Until that is known it is zero; the header's length stays the same.
 pub(super) fn header(tracks: &[TrackFormat], duration: Duration) -> Result<Vec<u8>, ContainerError> {
     let has = |codec| tracks.iter().any(|track| matches!(track, TrackFormat::Video(v) if v.codec() == codec));
     let mut brands = vec![Brand::ISO5, Brand::ISO6, Brand::MP41];

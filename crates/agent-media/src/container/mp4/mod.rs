@@ -1,7 +1,7 @@
 //! Fragmented MP4 (ISO/IEC 14496-12, 8.8), of boxes of `shiguredo_mp4`.
 //!
-//! Its muxer of fragments is not used: it sums up the durations of samples and so knows no pauses, and it
-//! keeps an entry for each fragment.
+//! Its muxer of fragments is not used: it adds up the durations of samples and so loses pauses, and it keeps
+//! an entry for each fragment.
 
 mod fragment;
 mod header;
@@ -61,13 +61,13 @@ impl Mp4 {
         Ok(out)
     }
 
-    /// The end of a file that lasts so long.
+    /// The end of a file of this duration.
     pub(super) fn finish(self, duration: Duration) -> FinishedFile {
         let header = |duration| header::header(&self.tracks, duration).unwrap_or_default();
         if self.len == 0 {
             return FinishedFile { append: header(Duration::ZERO).into(), header: None };
         }
-        // Without these a file is as playable as one that was cut.
+        // Without the index a file can still be played, as one that was cut can.
         let append = self.random_access().unwrap_or_default();
         FinishedFile { append: append.into(), header: Some(header(duration).into()) }
     }

@@ -1,4 +1,4 @@
-//! Times and numbers as these files have them.
+//! Units of times, and ids, in these files.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(super) fn units(time: Duration, timescale: u32) -> u64 {
     u64::try_from(scaled.saturating_add(500_000_000) / 1_000_000_000).unwrap_or(u64::MAX)
 }
 
-/// How boxes name a track.
+/// The id of a track in boxes.
 pub(super) fn track_id(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1)
 }

@@ -43,7 +43,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn what_is_taken_is_in_the_file(
+    fn accepted_frames_are_in_the_file(
         (container, tracks) in tracks(),
         frames in prop::collection::vec((0..4_usize, payload(), timestamp(), any::<bool>(), 0..20_u8), 0..80),
         sorted in any::<bool>(),

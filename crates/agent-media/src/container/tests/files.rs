@@ -1,4 +1,4 @@
-//! Frames come back out of files.
+//! Written frames are read back from the files.
 
 use super::read::{self, Read};
 use super::*;
@@ -69,7 +69,7 @@ fn mp4_has_all_frames_at_their_times() {
     }
 }
 
-/// A file that is cut anywhere has all of its parts up to there.
+/// A file that is cut anywhere contains all complete parts up to there.
 #[test]
 fn a_cut_leaves_all_that_was_complete() {
     for container in [Container::WebM, Container::Mp4] {
@@ -140,7 +140,7 @@ fn ogg_has_pages_of_a_second_and_marks_its_end() {
     assert!(packets.last().unwrap().2);
 }
 
-/// Ogg has no times but those of the packets before.
+/// In Ogg the time of a packet follows from the packets before it, so a pause is filled with silence.
 #[test]
 fn a_pause_in_ogg_is_filled() {
     let mut writer = ContainerWriter::new(Container::OggOpus, vec![AUDIO]).unwrap();
@@ -157,7 +157,7 @@ fn a_pause_in_ogg_is_filled() {
 }
 
 #[test]
-fn what_cannot_be_written_is_refused_with_a_reason() {
+fn invalid_tracks_and_frames_are_refused_with_a_reason() {
     let new = |container, tracks| ContainerWriter::new(container, tracks).unwrap_err().to_string();
     assert_eq!(new(Container::WebM, vec![]), "no tracks: name at least one");
     assert_eq!(new(Container::OggOpus, vec![AUDIO; 2]), "2 tracks: Ogg Opus has at most 1");

@@ -122,8 +122,8 @@ pub(crate) fn mp4(file: &[u8], timescales: &[u64]) -> Vec<Read> {
     frames
 }
 
-/// The packets of a file, with the sample at which each ends where a page says so, and whether it is marked
-/// as the last.
+/// The packets of a file: content, the sample at which it ends (if it is the last of a page), and whether it
+/// is marked as the last one of the file.
 pub(crate) fn ogg(file: &[u8]) -> Vec<(Vec<u8>, Option<u64>, bool)> {
     let mut reader = PacketReader::new(Cursor::new(file));
     let mut packets = Vec::new();

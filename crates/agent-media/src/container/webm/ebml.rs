@@ -3,7 +3,7 @@
 /// The longest length that is written in one byte.
 const MAX_SHORT: u64 = 126;
 
-/// A length in eight bytes that says that it is unknown.
+/// The marker of an unknown length, in eight bytes.
 pub(super) const UNKNOWN_LEN: [u8; 8] = [0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
 
 /// Appends an element.
@@ -27,7 +27,7 @@ pub(super) fn uint(out: &mut Vec<u8>, id: u32, value: u64) {
     element(out, id, bytes.get(leading..).unwrap_or(&bytes));
 }
 
-/// Appends a number in eight bytes, so that another one can take its place.
+/// Appends a number in eight bytes, so that any other one can replace it.
 pub(super) fn long_uint(out: &mut Vec<u8>, id: u32, value: u64) {
     element(out, id, &value.to_be_bytes());
 }

@@ -1,5 +1,5 @@
-//! All that precedes the first cluster. What is known only at the end has its place from the beginning on, so
-//! that the header of a finished file replaces that of an unfinished one.
+//! All that precedes the first cluster. Space for values that are known only at the end is reserved, so that
+//! the header of a finished file can replace that of an unfinished one.
 
 use super::ebml::{self, element, float, long_uint, master, uint, void};
 use crate::container::opus_header::{self, VENDOR};
@@ -53,7 +53,7 @@ const DURATION_LEN: usize = 11;
 /// Where the content of the segment begins; positions count from there.
 pub(super) const SEGMENT_DATA: u64 = 48;
 
-/// What is known of a file when it ends.
+/// The values that are known when a file ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Finished {
     /// In units of the file's times.
@@ -63,7 +63,7 @@ pub(super) struct Finished {
     pub(super) segment_len: u64,
 }
 
-/// How blocks name a track.
+/// The number of a track in blocks.
 pub(super) fn track_number(index: usize) -> u64 {
     index as u64 + 1
 }
@@ -96,7 +96,7 @@ pub(super) fn header(tracks: &[TrackFormat], finished: Option<Finished>) -> Vec<
     out
 }
 
-/// Where the others are; the place of the cues is empty until there are some.
+/// The positions of the other elements; that of the cues is void until there are any.
 fn put_seek_head(out: &mut Vec<u8>, info_len: usize, cues: Option<u64>) {
     master(out, SEEK_HEAD, |seeks| {
         put_seek(seeks, INFO, SEEK_HEAD_LEN as u64);

@@ -72,7 +72,7 @@ impl WebM {
         out
     }
 
-    /// The end of a file that lasts so long.
+    /// The end of a file of this duration.
     pub(super) fn finish(self, duration: Duration) -> FinishedFile {
         if self.len == 0 {
             return FinishedFile { append: header::header(&self.tracks, None).into(), header: None };

@@ -19,7 +19,7 @@ const WITH_COPY: &[u8] = b"\x08\x40\x00";
 /// 20 ms of silence after which nothing is sent.
 const DTX: &[u8] = b"\xf8";
 
-/// Without a minimum, so that what is measured of the network is seen.
+/// Options without a minimum delay, so that the measured delay is visible.
 fn options() -> JitterOptions {
     JitterOptions::default().min_delay(Duration::ZERO)
 }
@@ -32,7 +32,7 @@ fn millis(time: Time) -> f64 {
     (time - Time::ZERO).as_secs_f64() * 1_000.0
 }
 
-/// A buffer, what it has played, and what stretches the sound.
+/// A buffer, what it has played, and a function that stretches the sound.
 struct Player {
     buffer: JitterBuffer,
     played: Vec<Playout>,
@@ -57,7 +57,7 @@ impl Player {
         self.run_until(Time::from_nanos(u64::MAX));
     }
 
-    /// Calls the buffer whenever it wants to be called before this time.
+    /// Calls the buffer at each of its timeouts before this time.
     fn run_until(&mut self, end: Time) {
         while let Some(due) = self.buffer.poll_timeout().filter(|due| *due < end) {
             self.buffer.handle_timeout(due);

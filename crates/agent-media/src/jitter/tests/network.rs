@@ -173,7 +173,7 @@ fn networks_change() {
 
 /// Where many packets are lost, the delay becomes long enough to have the copy in the next one.
 #[test]
-fn copies_replace_what_is_lost() {
+fn copies_replace_lost_packets() {
     for (jitter, loss, least, most) in
         [(0.3, 1.0, 0.0, 5.0), (0.3, 5.0, 85.0, 26.0), (0.3, 10.0, 80.0, 26.0), (30.0, 10.0, 60.0, 50.0)]
     {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A packet as it differs from the next one of a good stream.
+/// How a packet differs from the next one of an undisturbed stream.
 #[derive(Clone, Debug)]
 struct Step {
     /// Milliseconds since the packet before.
@@ -167,7 +167,7 @@ proptest! {
         prop_assert_eq!(order, (0..late.len() as u64).collect::<Vec<_>>());
     }
 
-    /// A caller that comes late hears the same as one that is always there.
+    /// A caller that is late for its timeouts gets the same sound as one that is always in time.
     #[test]
     fn late_callers(steps in steps(), turn in 1..60_usize) {
         let mut prompt = Player::new(options());

@@ -143,9 +143,9 @@ fn silence() {
         &["1003 packet 0 20", "1023 conceal 120", "1143 silence 260", "1403 packet 1 20"],
     );
     let paused = ["1003 packet 0 20", "1023 conceal 120", "1143 silence 880", "9003 packet 1 20"];
-    check("a mute, in which timestamps stand still", vec![late(0, 0), packet(SILENCE, 9_000, 1)], &paused);
+    check("a mute, in which timestamps do not advance", vec![late(0, 0), packet(SILENCE, 9_000, 1)], &paused);
     check(
-        "a mute, in which timestamps go on",
+        "a mute, in which timestamps advance",
         vec![late(0, 0), numbered(SILENCE, 9_000, 101, 383_000)],
         &paused,
     );
@@ -157,7 +157,7 @@ fn silence() {
     assert_eq!((stats.lost, stats.discarded), (0, 2));
 }
 
-/// What jitter has made of the delay is taken back in silence.
+/// A delay that jitter has increased is reduced again in silence.
 #[test]
 fn silence_corrects_the_delay() {
     let voice = (2..100).map(|place| late(place, 0));

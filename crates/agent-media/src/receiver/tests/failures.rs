@@ -3,7 +3,7 @@
 use super::*;
 use crate::{AudioEncoder, EncoderOptions};
 
-/// Decodes packets to as many samples as their second byte says, in milliseconds; makes up nothing.
+/// A codec that decodes a packet to as many milliseconds as its second byte, and conceals nothing.
 #[derive(Debug)]
 struct Failing;
 
@@ -56,7 +56,7 @@ fn no_packet_ends_the_stream() {
     for rate in [8_000, 44_100, 48_000, 192_000] {
         let options = AudioReceiverOptions::new().format(AudioFormat::new(rate, 2).unwrap());
         let mut receiver = AudioReceiver::new(&Failing, options).unwrap();
-        // As long as they say, not decodable, too short, too long, and no Opus at all.
+        // Decoded to the announced length, not decodable, too short, too long, and not Opus.
         let packets = [b"\xf8\x14", b"\xf8\x00", b"\xf8\x01", b"\xf8\xff", b"\xff\xff"];
         let packets = (0..).zip(packets).map(|(number, payload)| packet(number, payload));
         let all = heard(&mut receiver, packets);
@@ -71,7 +71,7 @@ fn no_packet_ends_the_stream() {
     }
 }
 
-/// Whoever comes late gets what is overdue at once, and nothing of it counts as lost.
+/// A caller that is late gets all overdue sound at once, and nothing of it counts as lost.
 #[test]
 fn a_late_caller() {
     let mut receiver = AudioReceiver::new(&Failing, AudioReceiverOptions::new()).unwrap();
@@ -88,7 +88,7 @@ fn a_late_caller() {
 }
 
 #[test]
-fn what_a_codec_refuses() {
+fn errors_of_a_codec() {
     let options = AudioReceiverOptions::new().format(AudioFormat::new(44_100, 1).unwrap());
     let receiver = AudioReceiver::new(&Failing, options).unwrap();
     assert_eq!(receiver.format().sample_rate(), 44_100);

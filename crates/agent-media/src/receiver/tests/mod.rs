@@ -1,4 +1,4 @@
-//! What is heard of packets, on virtual time.
+//! The sound that is made of packets, on virtual time.
 
 #[cfg(feature = "ropus")]
 mod any_packets;

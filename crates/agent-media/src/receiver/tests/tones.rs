@@ -124,7 +124,7 @@ fn copies_of_lost_packets() {
     assert!(concealed > 0 && stats.invalid == 0, "{concealed}: {stats:?}");
 }
 
-/// Two seconds of voice, of silence that is mostly not sent, and of voice: the sound goes on.
+/// Two seconds of voice, of silence that is mostly not sent, and of voice: the sound continues.
 #[test]
 fn silence_that_is_not_sent() {
     for announced in [true, false] {

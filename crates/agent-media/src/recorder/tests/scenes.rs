@@ -29,7 +29,7 @@ fn audio_and_video_are_in_one_file_at_the_times_of_their_capture() {
 }
 
 #[test]
-fn a_file_does_not_wait_for_ever() {
+fn a_file_begins_after_two_seconds_with_what_has_come() {
     let mut scene = Scene::new(webm());
     // The camera is muted.
     scene.published(true, true);
@@ -40,7 +40,7 @@ fn a_file_does_not_wait_for_ever() {
 }
 
 #[test]
-fn what_comes_later_begins_a_part_that_has_both() {
+fn later_video_begins_a_part_with_both() {
     let mut scene = Scene::new(webm());
     scene.published(true, false);
     scene.audio(0..9_000, 1);
@@ -119,7 +119,7 @@ fn lost_packets_are_concealed_and_a_mute_is_silence() {
 }
 
 #[test]
-fn a_muted_track_is_written_while_the_video_goes_on() {
+fn a_muted_track_is_silence_while_the_video_continues() {
     let mut scene = Scene::new(webm());
     scene.published(true, true);
     scene.audio(0..1_000, 1);
@@ -207,7 +207,7 @@ fn a_camera_that_is_muted_changes_no_file() {
 }
 
 #[test]
-fn a_file_of_stereo_says_so() {
+fn a_file_with_stereo_packets_has_two_channels() {
     // 20 ms of CELT, the second one stereo.
     for (tocs, channels) in [([0xf8, 0xf8], 1), ([0xf8, 0xfc], 2)] {
         let mut scene = Scene::new(RecorderOptions::new("ada", Container::OggOpus));

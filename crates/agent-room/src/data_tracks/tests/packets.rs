@@ -28,7 +28,7 @@ fn any_packet() -> impl Strategy<Value = Packet> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(packet in any_packet()) {
+    fn encoded_packets_are_decoded(packet in any_packet()) {
         let bytes = packet.encode();
         prop_assert_eq!(bytes.len(), packet.extensions.header_len() + packet.payload.len());
         prop_assert_eq!((bytes.len() - packet.payload.len()) % 4, 0);
@@ -98,7 +98,7 @@ fn other_versions_and_broken_extensions_are_refused_and_unknown_ones_skipped() {
     assert_eq!(with(&[0, 0, 9, 9]), None, "an extension that is longer than all");
     let read = with(&[0, 2, 255, 2, b'P', b'A', 9, 0, 0, 0, 0, 0, b'x']).unwrap();
     assert_eq!((read.extensions, &read.payload[..]), (Extensions::default(), &b"x"[..]));
-    // A newer version may append to an extension; a shorter one is none.
+    // A newer version may append to an extension; a shorter one is ignored.
     let read = with(&[0, 3, 2, 10, 0, 0, 0, 0, 0, 0, 0, 5, 1, 1, 0, 0, b'x']).unwrap();
     assert_eq!((read.extensions.user_timestamp, &read.payload[..]), (Some(5), &b"x"[..]));
     assert_eq!(with(&[0, 1, 2, 4, 0, 0, 0, 5]).unwrap().extensions.user_timestamp, None);

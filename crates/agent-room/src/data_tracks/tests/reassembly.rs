@@ -70,7 +70,7 @@ fn a_later_frame_ends_an_incomplete_one_whose_rest_is_late() {
 }
 
 #[test]
-fn numbers_wrap_around_and_a_publisher_may_count_anew() {
+fn numbers_wrap_around_and_a_publisher_may_restart_its_count() {
     let (mut packetizer, mut reassembly) = (Packetizer::new(1), Reassembly::default());
     for number in 0..70_000 {
         // Two packets of some.
@@ -105,7 +105,7 @@ fn a_frame_without_an_end_is_given_up() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Packets with few different numbers, so that they meet.
+    /// Packets with few different numbers, so that they collide.
     #[test]
     fn any_packets_keep_the_memory_bounded(
         parts in prop::collection::vec((0..4_u16, 0..200_u16, any::<(bool, bool)>(), 0..3_usize), 0..600)
@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn what_arrives_whole_is_whole(sizes in prop::collection::vec(0..70_000_usize, 1..8), lost in any::<u64>()) {
+    fn frames_of_which_all_packets_arrive_are_complete(sizes in prop::collection::vec(0..70_000_usize, 1..8), lost in any::<u64>()) {
         let (mut packetizer, mut reassembly) = (Packetizer::new(1), Reassembly::default());
         let mut number = 0;
         for size in sizes {

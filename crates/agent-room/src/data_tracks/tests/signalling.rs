@@ -166,7 +166,7 @@ fn an_answer_that_is_too_late_is_taken_back() {
 }
 
 #[test]
-fn a_resume_repeats_what_was_under_way() {
+fn a_resume_repeats_unanswered_requests() {
     let mut tracks = tracks();
     tracks.publish(1, "a".to_owned(), Time::ZERO);
     tracks.message(published(1, "DTR_1"));

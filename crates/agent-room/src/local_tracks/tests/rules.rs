@@ -47,7 +47,7 @@ fn the_request_describes_the_track() {
 }
 
 #[test]
-fn what_cannot_be_published_fails_and_leaves_nothing() {
+fn a_refused_publish_fails_and_leaves_no_track() {
     let mut world = World::new();
     // Refused by the server, or by its answer to the offer, or not answered.
     world.publish(1, "a");
@@ -94,7 +94,7 @@ fn the_server_may_end_a_track() {
 }
 
 #[test]
-fn a_muted_track_sends_nothing_whoever_has_muted_it() {
+fn a_track_muted_by_us_or_by_the_server_sends_nothing() {
     let mut world = World::new();
     world.published(1, "TR_1");
     assert_eq!(world.tracks.mute(1, true), Ok(()));
@@ -116,7 +116,7 @@ fn a_muted_track_sends_nothing_whoever_has_muted_it() {
 }
 
 #[test]
-fn a_resume_keeps_what_the_server_knows_and_asks_again_for_the_rest() {
+fn a_resume_keeps_published_tracks_and_repeats_the_other_requests() {
     let mut world = World::new();
     world.published(1, "TR_1");
     world.publish(2, "later");

@@ -121,7 +121,7 @@ fn a_participant_that_leaves_has_two_seconds() {
 }
 
 #[test]
-fn what_cannot_be_called() {
+fn calls_that_fail_at_once() {
     let mut rpc = rpc();
     let mut fails = |destination: &str, payload: usize, streams, server: &str| {
         let call = RpcCall::new("r1", destination, "m", "x".repeat(payload));

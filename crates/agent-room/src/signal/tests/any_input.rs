@@ -60,7 +60,7 @@ fn script() -> impl Strategy<Value = Vec<Op>> {
         .prop_map(|(first, parts)| first.into_iter().chain(parts.into_iter().flatten()).collect())
 }
 
-/// Runs a script, and reports what came up.
+/// Runs a script, and records the states and inputs that it reached.
 fn run(script: &[Op], seen: &mut Seen) -> Checked {
     let mut world = World::new();
     for (at, op) in script.iter().enumerate() {

@@ -264,7 +264,7 @@ fn join_from_the_socket_to_the_first_event() {
 }
 
 #[test]
-fn a_participant_comes_changes_and_goes() {
+fn a_participant_joins_changes_and_leaves() {
     let mut rig = Rig::connected(quiet);
     rig.updates(vec![info("PA_bob", "bob", 1)]);
     let mut bob = info("PA_bob", "bob", 2);
@@ -395,7 +395,7 @@ fn our_own_changes_are_answered() {
 }
 
 #[test]
-fn a_leave_waits_for_what_was_published() {
+fn a_leave_waits_for_published_messages() {
     let mut rig = Rig::connected(quiet);
     rig.command(1, RoomCommand::Leave);
     rig.command(2, RoomCommand::Leave);
@@ -555,7 +555,7 @@ fn a_leave_before_the_join_waits_for_it_and_notifies_the_server() {
 }
 
 #[test]
-fn what_is_invalid_is_counted_and_skipped() {
+fn invalid_messages_are_counted_and_skipped() {
     let mut rig = Rig::connected(|config| {
         config.limits = Limits { participants: 2, media_sections: 3, signal_frame: 200, ..Limits::default() };
     });

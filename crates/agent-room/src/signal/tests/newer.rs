@@ -15,7 +15,7 @@ fn snapshot(participants: Vec<proto::ParticipantInfo>) -> Response {
 }
 
 #[test]
-fn a_full_snapshot_removes_who_is_not_listed() {
+fn a_full_snapshot_removes_participants_that_are_not_listed() {
     let mut rig = Rig::connected(quiet);
     rig.updates(vec![info("PA_bob", "bob", 1), info("PA_eve", "eve", 1)]);
     rig.script.clear();
@@ -30,7 +30,7 @@ fn a_full_snapshot_removes_who_is_not_listed() {
 }
 
 #[test]
-fn a_moved_room_is_another_one_also_for_what_comes_later() {
+fn a_moved_room_stays_another_room() {
     let mut rig = Rig::connected(quiet);
     rig.receives(Response::RoomMoved(proto::RoomMovedResponse {
         room: Some(proto::Room { sid: "RM_2".to_owned(), name: "hall".to_owned(), ..Default::default() }),
@@ -122,9 +122,9 @@ fn values_of_a_newer_protocol_are_harmless() {
     (eve.capabilities, eve.kind_details) = (vec![77], vec![-1]);
     eve.data_tracks =
         vec![proto::DataTrackInfo { encryption: 77, sid: "DTR_1".to_owned(), ..Default::default() }];
-    let mut odd = track("TR_1", proto::TrackType::Audio, false);
-    (odd.r#type, odd.source, odd.encryption) = (77, 77, 77);
-    eve.tracks = vec![odd];
+    let mut newer = track("TR_1", proto::TrackType::Audio, false);
+    (newer.r#type, newer.source, newer.encryption) = (77, 77, 77);
+    eve.tracks = vec![newer];
     rig.updates(vec![eve.clone()]);
     let participant_sid = "PA_eve".to_owned();
     rig.receives(Response::ConnectionQuality(proto::ConnectionQualityUpdate {

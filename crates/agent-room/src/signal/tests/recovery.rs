@@ -86,7 +86,7 @@ fn a_change_that_no_connection_outlives_is_given_up() {
     assert_eq!(
         rig.script.matches("poison").count(),
         4,
-        "as asked for, and sent three times:\n{}",
+        "as requested, and sent three times:\n{}",
         rig.script
     );
     assert!(rig.script.contains("Done { id: 1, result: Err(TimedOut) }"), "{}", rig.script);
@@ -460,7 +460,7 @@ fn an_answer_to_an_older_offer_is_not_taken() {
 }
 
 #[test]
-fn what_overtakes_the_answer_to_a_resume_is_not_lost() {
+fn messages_before_the_answer_to_a_resume_are_not_lost() {
     let mut rig = Rig::connected(quiet);
     lost(&mut rig);
     opened(&mut rig);

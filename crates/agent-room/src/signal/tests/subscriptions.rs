@@ -63,7 +63,7 @@ fn a_track_is_sent_while_it_is_read_unless_it_was_unsubscribed_by_hand() {
 }
 
 #[test]
-fn what_cannot_be_subscribed_to_is_an_error() {
+fn subscribing_to_unknown_or_own_tracks_is_an_error() {
     let mut rig = with_tracks(AutoSubscribe::None);
     // Unknown, and our own.
     let mut me = info("PA_me", "me", 2);
@@ -135,7 +135,7 @@ fn a_subscription_that_precedes_its_track_is_reported_after_it() {
     rig.check("subscription_first");
 }
 
-/// A server subscribes to all some time after the join, whatever it was told before.
+/// A server subscribes us to all tracks some time after the join, whatever was requested before.
 #[test]
 fn a_track_that_is_sent_and_not_wanted_is_unsubscribed_again() {
     let mut rig = with_tracks(AutoSubscribe::All);

@@ -68,7 +68,7 @@ fn the_sender_may_give_up() {
 }
 
 #[test]
-fn streams_of_different_senders_do_not_meet() {
+fn streams_of_different_senders_are_kept_apart() {
     let mut incoming = incoming();
     let bob = || PacketSender { sid: "PA_b".to_owned(), identity: "ada".to_owned() };
     incoming.receive(ada(), StreamPacket::Header(text("s")));

@@ -144,7 +144,7 @@ fn compression() {
     sends(&mut outgoing, no, long, Abilities::ALL);
     assert!(packets(&mut outgoing)[0].contains("inline Some(6000), NONE"));
 
-    // Longer than is compressed at once: whether it is worth it is known from its beginning.
+    // Longer than is compressed at once: whether it becomes smaller is measured on its beginning.
     let hexadecimal = |len| {
         let mut random = fastrand::Rng::with_seed(7);
         std::iter::repeat_with(move || random.digit(16)).take(len).collect::<String>()
@@ -226,7 +226,7 @@ fn streams_take_turns() {
 }
 
 #[test]
-fn what_waits_is_limited() {
+fn waiting_content_is_limited() {
     let mut outgoing = new();
     let send = |outgoing: &mut Outgoing, len: usize| {
         outgoing.send(command(1), options(StreamKind::bytes()), vec![7; len].into(), 0, V1)

@@ -1,4 +1,4 @@
-//! What a client and its server say to each other, line by line.
+//! The messages between a client and its server, line by line.
 
 use bytes::Bytes;
 
@@ -59,7 +59,7 @@ fn allocation_and_channels_are_renewed_in_time() {
             "Refresh for 600 s with first",
         ]
     );
-    // As often as the server wants it.
+    // As often as the lifetime requires.
     pair.lifetime = 4;
     pair.live(301);
     pair.log.clear();
@@ -113,9 +113,9 @@ fn without_credentials_none_are_sent() {
     assert!(pair.log[1].starts_with("failed: it demands credentials"), "{:?}", pair.log);
 }
 
-/// Each nonce is refused: it ends, instead of asking for ever.
+/// Each nonce is refused: the client gives up, instead of repeating the request forever.
 #[test]
-fn a_server_that_always_wants_another_nonce_is_given_up() {
+fn a_server_that_always_requires_another_nonce_is_given_up() {
     let mut pair = Pair::allocated();
     pair.pass(300);
     for n in 0..10 {
@@ -142,7 +142,7 @@ fn a_lost_allocation_is_reported() {
 }
 
 #[test]
-fn refusals_say_what_to_do() {
+fn refusals_contain_the_remedy() {
     for (code, expected) in [
         (486, "its quota for this user is used up"),
         (508, "it has no port left"),
@@ -189,7 +189,7 @@ fn requests_are_repeated_until_the_server_counts_as_dead() {
 
 /// An attacker who sees nothing cannot make up an allocation.
 #[test]
-fn an_answer_without_signature_is_none() {
+fn an_answer_without_a_signature_is_ignored() {
     let mut pair = Pair::new("sesame");
     pair.refuse_next(401, "");
     let request = pair.requests.remove(0);

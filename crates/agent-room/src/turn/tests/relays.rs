@@ -45,7 +45,7 @@ fn whatever_the_server_names_is_limited() {
     assert!(text.contains("relay7.test") && !text.contains("relay8.test") && text.len() < 4_000, "{text}");
     assert!(!relays.can_open());
     events(&mut relays);
-    // Not for ever, however often it begins anew.
+    // The number of connections is limited, however often it starts over.
     let mut connections = 0;
     for _ in 0..100 {
         relays.start_over();
@@ -69,7 +69,7 @@ fn whatever_the_server_names_is_limited() {
 
 /// A resumed connection names the servers again, with other credentials.
 #[test]
-fn what_works_is_kept_when_servers_are_named_again() {
+fn working_allocations_are_kept_when_servers_are_named_again() {
     let mut relays = Relays::new(7);
     relays.set_servers(vec![server(&["turn:a.test", "turn:b.test", "turn:gone.test"])], false);
     relays.open();
@@ -80,7 +80,7 @@ fn what_works_is_kept_when_servers_are_named_again() {
     relays.set_servers(vec![server(&["turn:b.test", "turn:a.test"])], false);
     assert_eq!(events(&mut relays), [RelayEvent::Close { relay: 3 }]);
     relays.open();
-    assert_eq!(opened(&mut relays), [(4, "b.test".to_owned())], "that failed is tried again");
+    assert_eq!(opened(&mut relays), [(4, "b.test".to_owned())], "the failed one is retried");
     // The one with an address waits for its answer.
     assert!(relays.poll_timeout().is_some_and(|at| at <= Time::ZERO + Duration::from_millis(250)));
     relays.keep_only(None);

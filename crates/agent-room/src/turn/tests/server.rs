@@ -64,7 +64,7 @@ impl Pair {
         pair
     }
 
-    /// Writes down what the client wants.
+    /// Logs the outputs of the client.
     pub(super) fn drain(&mut self) {
         while let Some(output) = self.client.poll() {
             match output {

@@ -80,7 +80,7 @@ fn the_last_unit_may_end_with_zero() {
 
 proptest! {
     #[test]
-    fn what_was_split_is_joined_again((codec, frame) in frame(), limit in 20_usize..2_000) {
+    fn split_frames_are_joined((codec, frame) in frame(), limit in 20_usize..2_000) {
         let packets = split(codec, &frame, limit, &mut PictureIds::default());
         prop_assert!(packets.iter().all(|packet| !packet.is_empty() && packet.len() <= limit));
         let joined = assemble(codec, &packets).expect("the packets are those of a frame");

@@ -86,7 +86,7 @@ async fn a_token_may_be_in_the_query_and_a_minute_old() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_handshake() {
+async fn invalid_handshakes() {
     let (fake, mut events) = Fake::new();
     let authorization = format!("Bearer {}", worker_token());
     let authorization = ("authorization", authorization.as_str());

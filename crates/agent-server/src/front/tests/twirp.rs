@@ -213,7 +213,7 @@ async fn a_body_over_the_limit_is_refused_and_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_call() {
+async fn invalid_calls() {
     let (fake, _events) = Fake::new();
     let all = || Some(token().list_rooms());
     for body in [&b""[..], b"{", b"\xff", b"[]"] {

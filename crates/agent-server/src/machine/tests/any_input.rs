@@ -92,7 +92,7 @@ fn slow_rules() -> Rules {
     }
 }
 
-/// Runs a script, and reports what came up.
+/// Runs a script, and records the states and inputs that it reached.
 fn run(rules: &Rules, script: &[Op], seen: &mut Seen) -> Checked {
     let mut world = World::new(rules.clone());
     for (at, op) in script.iter().enumerate() {

@@ -62,7 +62,7 @@ fn a_deleted_dispatch_ends_its_job_when_the_room_knows_of_it() {
 }
 
 #[test]
-fn it_is_cold_for_5_s_after_a_look_that_is_taken_each_minute() {
+fn the_cache_is_cold_for_5_s_after_a_lookup_which_happens_each_minute() {
     let mut rig = cold();
     rig.worker("a");
     assert!(!is_reported(&mut rig, "at 0 s", 4_980));

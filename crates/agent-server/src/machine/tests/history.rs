@@ -6,7 +6,7 @@ use super::rig::Rig;
 use crate::machine::SendData;
 
 #[test]
-fn only_the_newest_of_what_is_over_is_remembered() {
+fn only_the_newest_finished_items_are_kept() {
     let mut rig = Rig::with(|rules| rules.history = 10);
     rig.worker("a");
     rig.dispatch("greeter", "goes-on");

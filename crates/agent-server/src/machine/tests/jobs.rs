@@ -39,9 +39,9 @@ fn every_outcome_and_what_comes_after_it() {
     rig.worker("a");
     for (room, first, second) in [
         ("failed", (JsFailed, "no such voice"), (JsFailed, "no such voice")),
-        ("changed-its-mind", (JsSuccess, ""), (JsFailed, "no such voice")),
-        ("changed-its-words", (JsFailed, "no such voice"), (JsFailed, "no such ear")),
-        ("went-on", (JsSuccess, ""), (JsRunning, "")),
+        ("changed-its-outcome", (JsSuccess, ""), (JsFailed, "no such voice")),
+        ("changed-its-error", (JsFailed, "no such voice"), (JsFailed, "no such ear")),
+        ("continued", (JsSuccess, ""), (JsRunning, "")),
     ] {
         rig.dispatch("greeter", room);
         rig.accept("a");
@@ -154,7 +154,7 @@ fn an_end_over_a_second_connection_is_no_violation() {
 
 /// The last candidate is gone.
 #[test]
-fn an_offer_to_a_worker_that_goes_is_lost() {
+fn an_offer_to_a_disconnecting_worker_is_lost() {
     let mut rig = Rig::new();
     rig.worker("a");
     rig.forget();

@@ -295,7 +295,7 @@ impl Rig {
             self.line("<", &shown);
         }
         let next = self.server.poll_timeout();
-        assert!(next.is_none_or(|at| at > self.now), "after a drain it wants to be woken at {next:?}");
+        assert!(next.is_none_or(|at| at > self.now), "after a drain its timeout is already due: {next:?}");
     }
 
     fn show(&self, output: &Output) -> String {

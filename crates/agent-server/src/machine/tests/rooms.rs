@@ -148,7 +148,7 @@ fn a_room_has_an_unnamed_agent_or_those_that_it_asks_for() {
 }
 
 #[test]
-fn who_cannot_join() {
+fn refused_joins() {
     let mut rig = Rig::new();
     let mut join = |room: &str, identity: &str| {
         let grant = Grant { room: room.to_owned(), identity: identity.to_owned(), ..Grant::default() };
@@ -190,7 +190,7 @@ fn a_hidden_participant_stays_hidden() {
 
 /// A permission that is withdrawn, or given, changes what a participant is sent.
 #[test]
-fn who_may_not_subscribe_any_more_is_sent_nothing() {
+fn a_member_without_the_permission_to_subscribe_is_sent_nothing() {
     let mut rig = Rig::new();
     rig.joins_with("lobby", "ada", |grant| grant.permissions.can_subscribe = true);
     let bob = rig.joins_with("lobby", "bob", |grant| grant.permissions.can_publish = true);

@@ -74,7 +74,7 @@ fn whole_texts_and_bytes_go_to_everybody_or_to_those_that_are_named() {
 }
 
 #[test]
-fn a_stream_in_parts_goes_to_those_who_were_there_when_it_began() {
+fn a_stream_in_parts_goes_to_the_members_present_at_its_beginning() {
     let mut rig = Rig::new();
     let [ada, bob, _] = three(&mut rig);
     let stream = rig.commands("ada opens a stream", ada, open(text("story"))).unwrap();

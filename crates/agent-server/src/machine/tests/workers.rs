@@ -9,7 +9,7 @@ use super::rig::{Rig, greeter};
 use crate::machine::{CreateDispatch, Input, Output, PublishTrack};
 
 #[test]
-fn a_worker_registers_pings_and_goes() {
+fn a_worker_registers_pings_and_disconnects() {
     let mut rig = Rig::new();
     rig.connect("a");
     rig.sends("a", Message::Ping(wire::WorkerPing { timestamp: 7 }));

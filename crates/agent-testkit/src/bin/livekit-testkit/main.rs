@@ -44,7 +44,7 @@ enum Command {
     /// Simulates workers and a server with faults, one run for each seed, and checks their promises.
     ///
     /// The last line is the sum: seeds, jobs, events, events per second, failures. It fails if a promise was
-    /// broken, and says how to replay that seed.
+    /// broken, and prints how to replay that seed.
     Sim {
         /// The number of seeds.
         #[arg(long, default_value = "1000")]

@@ -223,7 +223,7 @@ impl Task {
     fn show(&mut self, output: ElectionOutput) {
         match output {
             ElectionOutput::Lead { token, until } => {
-                tracing::info!(key = %name(&self.key), token, "leading");
+                tracing::info!(key = %name(&self.key), token, "elected leader");
                 self.lead = Some(self.meter.lead());
                 self.state.send_replace(CandidateState::Leading { token, until });
             }
@@ -239,15 +239,15 @@ impl Task {
                 });
             }
             ElectionOutput::Follow { leader } => {
-                tracing::info!(key = %name(&self.key), leader = %name(&leader), "following");
+                tracing::info!(key = %name(&self.key), leader = %name(&leader), "following the leader");
                 self.state.send_replace(CandidateState::Following { leader });
             }
             ElectionOutput::Lost(why) => {
                 self.lead = None;
                 self.meter.lead_lost(why);
                 match why {
-                    LeaseLoss::Released => tracing::info!(key = %name(&self.key), "released the lead"),
-                    _ => tracing::warn!(key = %name(&self.key), ?why, "lost the lead"),
+                    LeaseLoss::Released => tracing::info!(key = %name(&self.key), "released the lease"),
+                    _ => tracing::warn!(key = %name(&self.key), ?why, "lost the lease"),
                 }
                 self.state.send_modify(|state| {
                     *state = CandidateState::Over { led: state.token().map(|token| (token, why)) };

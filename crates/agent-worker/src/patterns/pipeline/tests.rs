@@ -215,7 +215,7 @@ fn without_panic_texts() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
-    fn what_is_done_is_the_beginning_of_what_came(plan in plans()) {
+    fn finished_items_are_the_first_items(plan in plans()) {
         without_panic_texts();
         let Played { result, seen, taken, most_inside, left, took } = on_virtual_time(play(&plan));
         // In every case: in order, nothing duplicated, skipped or leaked, and the number of items inside is

@@ -20,7 +20,7 @@ impl WorkerBuilder {
     }
 
     /// The agent name if there is no other: `LIVEKIT_AGENT_NAME` of the [environment](Self::from_env)
-    /// overrides it, so that whoever runs the program chooses the name.
+    /// overrides it, so that the operator of the program chooses the name.
     pub fn default_agent_name(mut self, name: impl Into<String>) -> Self {
         self.names.default = Some(name.into());
         self

@@ -103,7 +103,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// The schema of the agent's metadata, or else of that which the worker was told.
+    /// The schema of the agent's metadata, or else of the format that the builder has declared.
     #[cfg(all(feature = "cli", feature = "schema"))]
     pub(crate) fn metadata_schema(&self) -> Option<agent_core::MetadataSchema> {
         let declared = || self.checks.format.as_ref().and_then(|format| format.schema());

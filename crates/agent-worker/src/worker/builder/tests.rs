@@ -68,7 +68,7 @@ fn debug_is_the_message_and_its_sources() {
 }
 
 #[test]
-fn the_environment_fills_what_is_not_set() {
+fn the_environment_sets_missing_settings() {
     let vars = |name: &str| {
         Some(match name {
             "LIVEKIT_URL" => "ws://env".to_owned(),

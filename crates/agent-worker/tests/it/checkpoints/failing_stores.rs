@@ -1,4 +1,4 @@
-//! Stores that are unavailable, hang, or lose what they are sent.
+//! Stores that are unavailable, hang, or lose writes.
 
 use agent_testkit::{FaultyStore, StoreFault, StoreOperation};
 use agent_worker::JobContext;
@@ -56,8 +56,8 @@ async fn a_store_that_hangs_does_not_keep_a_job_from_ending() {
     assert_eq!((error(&failed), failed.duration.as_secs()), ("while it stopped", 5));
 }
 
-/// The network holds two saves back: their results are never reported, and they reach the store much later
-/// than all others.
+/// The network delays two saves: their results are never reported, and they reach the store much later than
+/// all others.
 #[tokio::test]
 async fn a_save_that_comes_late_to_the_store_replaces_nothing_newer() {
     let store = FaultyStore::new();
@@ -81,7 +81,7 @@ async fn a_save_that_comes_late_to_the_store_replaces_nothing_newer() {
 }
 
 #[tokio::test]
-async fn what_a_save_left_whose_answer_was_lost_is_deleted_with_the_rest() {
+async fn a_record_of_a_save_without_an_answer_is_deleted_with_the_job() {
     let store = FaultyStore::new();
     store.fail_all([StoreOperation::Save], StoreFault::answer_lost());
     let handler = |_: JobContext, _: FaultyStore, progress: AutoSaved<Progress>| async move {

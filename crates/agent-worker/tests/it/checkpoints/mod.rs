@@ -60,7 +60,7 @@ where
     }
 }
 
-/// What the next job would begin with.
+/// The value with which the next job would begin.
 async fn left_in(store: &(impl CheckpointStore + Clone)) -> Option<Progress> {
     let found = Arc::new(Mutex::new(None));
     let sender = Arc::clone(&found);
@@ -69,7 +69,7 @@ async fn left_in(store: &(impl CheckpointStore + Clone)) -> Option<Progress> {
         async move {
             let value = ctx.checkpoint::<Progress>().load().await?;
             *sender.lock().expect("no panic") = value;
-            // Cancelled: what it has looked at is kept.
+            // A cancelled job keeps the record that it has loaded.
             ctx.shutdown("seen");
             ctx.cancelled().await;
             Ok(())

@@ -1,4 +1,4 @@
-//! When a job's checkpoint is saved, what it begins with, and when it is deleted.
+//! When a job's checkpoint is saved and deleted, and with which value a job begins.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -16,7 +16,7 @@ use crate::support::store_rules::{holds_the_rules, key};
 use crate::support::subprocess::test_name;
 
 const KEEP: Duration = Duration::from_secs(3600);
-/// Which part of this program a child runs, and with which file.
+/// The variables that choose which part of this program a child process runs, and with which file.
 const CHILD: &str = "AGENT_TEST_STORE_CHILD";
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn a_file_holds_the_rules() {
 
 /// Two stores at one file exclude each other as two processes do.
 #[tokio::test]
-async fn one_file_in_two_hands() {
+async fn two_stores_at_one_file_exclude_each_other() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("store");
     let stores = [EmbeddedStore::open(&path).expect("new"), EmbeddedStore::open(&path).expect("there")];
@@ -58,11 +58,11 @@ async fn one_file_in_two_hands() {
     }
 }
 
-/// A part of this program in a process of its own.
+/// Starts a part of this program in a child process.
 fn child(part: &str, path: &Path) -> Child {
     let test = std::env::current_exe().expect("this test is a program");
     let mut command = Command::new("sh");
-    // So that a file may have at most a megabyte, and a write beyond it gets an error.
+    // A file may have at most a megabyte, and a write beyond it fails.
     let limit = if part == "fill" { "trap '' XFSZ; ulimit -f 2048; " } else { "" };
     command.args(["-c", &format!("{limit}exec \"$0\" \"$@\"")]).arg(test);
     command
@@ -75,7 +75,7 @@ fn child(part: &str, path: &Path) -> Child {
         .expect("a process")
 }
 
-/// What the other tests start.
+/// The entry of the child processes that the other tests start.
 #[tokio::test]
 async fn in_a_child() {
     let Ok(part) = std::env::var(CHILD) else { return };
@@ -116,7 +116,7 @@ async fn in_a_child() {
                 println!("saved {size}");
                 size *= 2;
             }
-            // What was saved last is there, and something small still finds room.
+            // The last saved value is there, and a small one can still be saved.
             let claim = store.claim(key("fill"), KEEP).await.expect("claimed");
             println!("read {}", claim.record.map_or(0, |record| record.len()));
             store.write(key("fill"), claim.writer, Some(vec![1]), KEEP).await.expect("written");
@@ -131,7 +131,7 @@ fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
 }
 
 #[tokio::test]
-async fn a_kill_at_any_moment_leaves_what_was_saved_last() {
+async fn a_kill_at_any_moment_leaves_the_last_saved_value() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("store");
     for round in 0..20_u64 {
@@ -145,7 +145,7 @@ async fn a_kill_at_any_moment_leaves_what_was_saved_last() {
                 }
             }
         });
-        // Once it saves, at another moment in each round.
+        // After the first save, at another moment in each round.
         let first = receiver.recv_timeout(Duration::from_secs(30)).expect("it saves");
         tokio::time::sleep(Duration::from_micros(20_000 + round * 1_737)).await;
         child.kill().expect("killed");
@@ -186,7 +186,7 @@ async fn several_processes_at_once() {
     assert_eq!(epochs.len(), 120, "each epoch was given once");
 }
 
-/// A limit on the size of the file, as the kernel refuses it in the same place and way as a full disk.
+/// A limit on the size of the file: the kernel refuses a write in the same way as on a full disk.
 #[tokio::test]
 async fn a_full_disk() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! Checkpoints that another worker takes over, and what is no takeover.
+//! Checkpoints that another worker takes over, and cases that are no takeover.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use agent_worker::{JobContext, JobError};
 use super::{Progress, error, left_in, resumed, run, run_resumed};
 
 #[tokio::test]
-async fn one_that_was_taken_over_saves_nothing_more() {
+async fn a_checkpoint_that_was_taken_over_is_not_saved_any_more() {
     let store = MemoryStore::new();
     let other = store.clone();
     let handler = move |ctx: JobContext| {
@@ -62,7 +62,7 @@ async fn a_job_whose_checkpoint_was_taken_over_ends_at_the_next_save() {
     assert_eq!(left_in(&store).await, Some(Progress { done: 1 }));
 }
 
-/// What another worker does that takes a job over and saves.
+/// Claims the checkpoint and saves, as another worker does that takes a job over.
 async fn another_saves(store: &MemoryStore, job: &agent_worker::Job, done: u64) {
     let key = CheckpointKey::of(job, &KeyBy::Target).expect("a key");
     let keep = Duration::from_secs(3600);
@@ -94,7 +94,7 @@ async fn a_value_from_before_another_worker_saved_is_not_saved_over_it() {
 }
 
 #[tokio::test]
-async fn a_look_that_failed_gives_no_right_to_save_over_another_worker() {
+async fn a_failed_load_gives_no_right_to_overwrite_another_worker() {
     let store = FaultyStore::new();
     let handler = |ctx: JobContext, switch: FaultyStore, progress: AutoSaved<Progress>| async move {
         progress.set(Progress { done: 5 });
@@ -123,7 +123,7 @@ async fn a_look_that_failed_gives_no_right_to_save_over_another_worker() {
 }
 
 #[tokio::test]
-async fn a_job_is_not_superseded_by_a_claim_of_its_own_whose_answer_was_lost() {
+async fn a_job_is_not_superseded_by_its_own_claim_without_an_answer() {
     let store = FaultyStore::new();
     let handler = |ctx: JobContext, switch: FaultyStore, progress: AutoSaved<Progress>| async move {
         progress.set(Progress { done: 5 });

@@ -1,4 +1,4 @@
-//! Values that would not load again, or as something else: no save takes them.
+//! Values that would not load again, or would load as something else: saving them fails.
 
 use agent_testkit::{FaultyStore, run_job_in_real_time};
 use agent_worker::JobContext;
@@ -37,7 +37,7 @@ async fn a_value_that_would_not_load_again_is_refused_and_the_older_checkpoint_s
     assert_eq!(left_in(&store).await, Some(Progress { done: 5 }), "a fixed agent resumes with it");
 }
 
-/// While it does not change it is neither tried nor logged again.
+/// While it does not change, it is neither saved nor logged again.
 #[tokio::test(start_paused = true)]
 async fn a_value_that_saves_itself_and_cannot_be_saved_is_logged_once_each_time_it_changes() {
     let (log, _guard) = Log::keep();

@@ -13,7 +13,7 @@ const SOON: Duration = Duration::from_secs(30);
 const WORKERS: usize = 3;
 const MESSAGES: usize = 1_000;
 
-/// Workers with a name each, so that a room can have a job of every one.
+/// Workers with different names, so that a room can have a job of each.
 async fn workers<A: Agent + Clone>(server: &MockServer, agent: A) -> Vec<WorkerHandle> {
     let mut handles = Vec::new();
     for n in 0..WORKERS {
@@ -115,8 +115,8 @@ async fn three_workers_with_a_thousand_messages_each_lose_none_and_participants_
     }
 }
 
-/// The destinations are part of a packet, which has a limit: a message of full size reaches a crowd all the
-/// same.
+/// The destinations are part of a packet, which has a limit: a message of full size still reaches
+/// hundreds of participants.
 #[tokio::test]
 async fn the_longest_message_reaches_hundreds_of_agents() {
     const CROWD: usize = 300;
@@ -149,7 +149,7 @@ async fn the_longest_message_reaches_hundreds_of_agents() {
     handle.drain(Duration::ZERO).await;
 }
 
-/// One leads, the others wait for it; each writes, and gives the lead on.
+/// One leads and the others wait; each writes, and releases its lease.
 #[derive(Clone, Default)]
 struct InTurn;
 

@@ -1,5 +1,5 @@
-//! How a lead ends with its job, on virtual time: after each kind of end, the next one does not wait for the
-//! lease.
+//! A lease ends with its job, on virtual time: after each kind of end, the next candidate does not wait for
+//! the lease to expire.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use agent_worker::coordination::{
 use agent_worker::{BoxFuture, JobContext, JobResult};
 
 const LEASE: Duration = Duration::from_secs(600);
-/// How long the store takes to take a lease back.
+/// How long the store takes to release a lease.
 const RELEASE: Duration = Duration::from_millis(700);
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -111,12 +111,12 @@ async fn a_worker_ends(end: End, ends: impl AsyncFnOnce(agent_worker::WorkerHand
     receiver.recv().await.unwrap();
     ends(handle).await;
     running.await.unwrap().unwrap();
-    // The program may end with this line.
-    assert!(store.is_free().await, "{end:?}: the lead was not given back before the worker was done");
+    // The program may end here.
+    assert!(store.is_free().await, "{end:?}: the lease was not released before the worker was done");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_drains_gives_every_lead_back_before_it_is_done() {
+async fn a_draining_worker_releases_every_lease_before_it_is_done() {
     for end in [End::Returns, End::Fails, End::Panics, End::Hangs, End::InATask, End::Follows] {
         a_worker_ends(end, async |worker| {
             worker.drain(Duration::ZERO).await;

@@ -71,7 +71,7 @@ async fn a_reason_to_stop_can_be_returned() {
 async fn a_program_may_classify_errors_itself() {
     async fn stop(ctx: JobContext) -> JobResult {
         ctx.cancelled().await;
-        // As a library does whose work was interrupted.
+        // As a library does when its work is interrupted.
         Err(io::Error::other(NotLoaded(io::ErrorKind::Interrupted.into())))?
     }
     assert_eq!(
@@ -88,7 +88,7 @@ async fn a_program_may_classify_errors_itself() {
     assert_eq!(outcome(stop, spec).await, failed("panicked: no idea"));
 }
 
-/// What is worth another attempt is the classification's word, and so the user's.
+/// The classification, and so the user, decides which errors are retried.
 #[tokio::test]
 async fn the_kind_decides_about_another_attempt() {
     async fn times_out(ctx: JobContext) -> JobResult {

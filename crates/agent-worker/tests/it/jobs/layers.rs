@@ -49,7 +49,7 @@ impl Agent for Choosy {
 }
 
 #[tokio::test]
-async fn every_layer_passes_on_what_it_does_not_change() {
+async fn every_layer_passes_on_other_calls() {
     let ended = Arc::new(AtomicUsize::new(0));
     let agent = Choosy { ended: ended.clone() }
         .layer(Timeout::after(MINUTE))
@@ -140,7 +140,7 @@ async fn a_job_that_waits_for_its_turn_can_be_cancelled() {
 
 /// A job that the inner agent refuses is not joined, with any layers around it.
 #[tokio::test]
-async fn every_layer_passes_on_what_is_wrong_with_a_job() {
+async fn every_layer_passes_on_the_error_of_an_invalid_job() {
     let router = || Router::new().action("record", slow);
     for agent in [
         Router::new().otherwise(router().layer(Timeout::after(MINUTE))),

@@ -19,7 +19,7 @@ struct Recording {
     seconds: u32,
 }
 
-/// Publishes what it got.
+/// Publishes the metadata that it received.
 async fn record(ctx: JobContext) -> JobResult {
     let recording: Recording = ctx.metadata()?;
     ctx.room().publish_data("got", format!("{recording:?}")).await?;
@@ -45,7 +45,7 @@ fn failed(run: &Run, expected: &str) {
 }
 
 #[tokio::test]
-async fn valid_metadata_and_none_at_all_reach_the_handler() {
+async fn valid_and_missing_metadata_reach_the_handler() {
     let run = declared(r#"{"tracks":["TR_1"],"seconds":60,"more":1}"#).await;
     assert_eq!(run.sent[0].text(), r#"Recording { tracks: ["TR_1"], seconds: 60 }"#);
     for none in ["", "  \n", "{}"] {
@@ -79,7 +79,7 @@ async fn required_metadata_must_be_there() {
     let format = MetadataFormat::<Recording>::required;
     let spec = JobSpec::room("studio").worker(move |builder| builder.metadata_format(format()));
     failed(&run_job(record, spec).await, "invalid_input: $: there is none, and it is required");
-    // Not declared, but asked for.
+    // Not declared, but read by the handler.
     let agent = |ctx: JobContext| async move {
         ctx.required_metadata::<Recording>()?;
         Ok(())
@@ -92,7 +92,7 @@ async fn required_metadata_must_be_there() {
 }
 
 #[tokio::test]
-async fn a_job_over_the_limits_is_not_looked_at() {
+async fn a_job_over_the_limits_is_refused_without_parsing() {
     let run = run_job(record, JobSpec::room("studio").metadata(" ".repeat(524_289))).await;
     failed(&run, "invalid_input: metadata = 524289 bytes: the limit is 524288");
     let run = run_job(record, JobSpec::room("studio").attributes([("key", "v".repeat(65_534))])).await;
@@ -102,7 +102,7 @@ async fn a_job_over_the_limits_is_not_looked_at() {
     run_job(record, most).await.assert_success();
 }
 
-/// Looks at the job itself.
+/// An agent that checks the job itself.
 struct Picky;
 
 impl Agent for Picky {
@@ -122,7 +122,7 @@ impl Agent for Picky {
 }
 
 #[tokio::test]
-async fn an_agent_may_look_at_the_job_itself() {
+async fn an_agent_may_check_the_job_itself() {
     let run = |mood: &str| run_job(Picky, JobSpec::room("studio").attributes([("mood", mood)]));
     run("good").await.assert_success();
     failed(&run("bored").await, "invalid_input: attributes.mood = bored: no mood to work in");
@@ -130,7 +130,7 @@ async fn an_agent_may_look_at_the_job_itself() {
 }
 
 #[tokio::test]
-async fn what_is_invalid_can_be_dismissed() {
+async fn jobs_with_invalid_metadata_can_be_dismissed() {
     let server = MockServer::start().await.unwrap();
     let builder = server.worker(Picky).agent_name("picky").metadata::<Recording>().dismiss_invalid(true);
     let worker = builder.build().unwrap();
@@ -195,7 +195,7 @@ async fn all_other_fields_reach_the_handler() {
 }
 
 #[tokio::test]
-async fn the_ready_type_needs_no_type_of_ones_own() {
+async fn the_predefined_metadata_type_is_enough() {
     async fn act(ctx: JobContext) -> JobResult {
         let metadata: JobMetadata = ctx.metadata()?;
         match metadata.action.as_str() {

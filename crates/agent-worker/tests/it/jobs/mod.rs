@@ -1,4 +1,5 @@
-//! Jobs, from the offer to the handler: who gets one, what is in it, what becomes of what it returns.
+//! Jobs, from the offer to the handler: which worker gets one, what it contains, and how its result is
+//! handled.
 
 mod errors;
 mod layers;

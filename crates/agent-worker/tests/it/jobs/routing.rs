@@ -204,7 +204,7 @@ struct Strict {
     format: String,
 }
 
-/// What the worker and the router read themselves is not unknown to any type.
+/// Fields that the worker and the router read are not unknown fields of the type.
 #[tokio::test]
 async fn a_strict_type_never_sees_the_fields_that_the_sdk_reads() {
     let agent = || {
@@ -244,10 +244,11 @@ async fn a_router_reads_objects_only() {
     }
 }
 
-/// For those who dispatch jobs: what each action takes, and what the SDK reads itself.
+/// Documentation for callers that dispatch jobs: the metadata of each action, and the fields that the SDK
+/// reads.
 #[cfg(feature = "schema")]
 #[test]
-fn a_router_describes_what_its_agents_take() {
+fn a_router_describes_the_metadata_of_its_agents() {
     #[derive(Deserialize, schemars::JsonSchema)]
     #[expect(dead_code, reason = "only its schema is looked at")]
     struct Call {

@@ -1,4 +1,4 @@
-//! What people log and store is written in a shape that stays: feature `serde`.
+//! The serialized form of types that users log and store stays the same: feature `serde`.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock};

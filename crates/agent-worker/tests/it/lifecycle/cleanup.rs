@@ -8,7 +8,7 @@ use agent_worker::{Agent, BoxFuture, JobContext, JobError, JobResult, Outcome, R
 
 use super::stage::{LONG, Stage, text};
 
-/// What happened, in its order.
+/// A log of what happened, in order.
 #[derive(Clone, Default)]
 struct Diary(Arc<Mutex<Vec<String>>>);
 
@@ -49,7 +49,7 @@ impl Diary {
         }
     }
 
-    /// An agent that is given it.
+    /// An agent whose handler gets the log.
     fn agent<R, F>(&self, run: R) -> impl Agent + use<R, F>
     where
         R: FnOnce(JobContext, Self) -> F + Clone + Send + Sync + 'static,
@@ -61,7 +61,7 @@ impl Diary {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_one_runs_first_and_a_panic_stops_no_other() {
+async fn callbacks_run_in_reverse_order_and_a_panic_does_not_stop_others() {
     let diary = Diary::default();
     let agent = diary.agent(|ctx, diary| async move {
         ctx.on_cleanup(diary.later("first"));
@@ -80,7 +80,7 @@ async fn the_last_one_runs_first_and_a_panic_stops_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_attempt_has_its_own() {
+async fn every_attempt_has_its_own_callbacks() {
     let diary = Diary::default();
     let agent = diary.agent(|ctx, diary| async move {
         diary.note(format!("attempt {}", ctx.attempt()));
@@ -100,7 +100,7 @@ async fn every_attempt_has_its_own() {
 
 /// The callback can still publish in the room, and the outcome is reported after it.
 #[tokio::test(start_paused = true)]
-async fn it_comes_before_the_outcome_and_in_the_room() {
+async fn cleanup_runs_before_the_outcome_and_in_the_room() {
     let agent = |ctx: JobContext| async move {
         ctx.on_cleanup(async |ctx| {
             tokio::time::sleep(Duration::from_secs(2)).await;
@@ -127,7 +127,7 @@ async fn it_comes_before_the_outcome_and_in_the_room() {
 
 /// A callback that hangs is dropped when its share of the time is over, and takes nothing from the others.
 #[tokio::test(start_paused = true)]
-async fn one_that_hangs_is_dropped_and_the_others_run() {
+async fn a_hanging_callback_is_dropped_and_the_others_run() {
     for hangs in ["first", "second", "third"] {
         let diary = Diary::default();
         let agent = diary.agent(move |ctx, diary| async move {
@@ -164,9 +164,9 @@ async fn one_that_hangs_is_dropped_and_the_others_run() {
     }
 }
 
-/// Each of them has begun, and all together take no longer than the whole cleanup may.
+/// All callbacks have begun, and together they take no longer than the limit of the cleanup.
 #[tokio::test(start_paused = true)]
-async fn all_of_them_hang_and_the_cleanup_ends_in_its_time() {
+async fn the_cleanup_ends_in_time_if_all_callbacks_hang() {
     let diary = Diary::default();
     let agent = diary.agent(|ctx, diary| async move {
         for name in ["first", "second", "third"] {
@@ -188,9 +188,9 @@ async fn all_of_them_hang_and_the_cleanup_ends_in_its_time() {
     stage.drain(Duration::ZERO).await;
 }
 
-/// Each of them is done at once, and registers the next one: only the time ends that.
+/// Each callback ends at once and registers the next one: only the time limit ends that.
 #[tokio::test(start_paused = true)]
-async fn callbacks_without_end_have_an_end() {
+async fn callbacks_that_register_more_without_end_are_stopped() {
     fn again(ctx: &JobContext) {
         ctx.on_cleanup(async |ctx| {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -209,7 +209,7 @@ async fn callbacks_without_end_have_an_end() {
     stage.drain(Duration::ZERO).await;
 }
 
-/// With a limit of its own, one that hangs takes no more than that.
+/// A hanging callback takes no longer than its own limit.
 #[tokio::test(start_paused = true)]
 async fn a_callback_may_have_a_limit_of_its_own() {
     let agent = |ctx: JobContext| async move {
@@ -234,9 +234,9 @@ async fn a_callback_may_have_a_limit_of_its_own() {
     }
 }
 
-/// Dropping what hangs is the user's code once more.
+/// Dropping a hanging callback runs the user's code again.
 #[tokio::test(start_paused = true)]
-async fn one_that_panics_when_it_is_dropped_stops_no_other() {
+async fn a_callback_that_panics_in_its_drop_does_not_stop_others() {
     struct Panics;
     impl Drop for Panics {
         fn drop(&mut self) {
@@ -361,8 +361,8 @@ async fn a_worker_that_is_stopped_still_cleans_up() {
     assert_eq!(diary.read(), ["in room: true"]);
 }
 
-/// A worker that gives up its server lets go of its jobs at once, and their cleanups still have their time
-/// and their room.
+/// A worker that gives up connecting ends its jobs at once, and their cleanups still have their time and
+/// their room.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_gives_up_still_cleans_up() {
     let diary = Diary::default();

@@ -1,5 +1,5 @@
-//! What the agent is sent between the end of an attempt and the streams of the next one, and before its
-//! handler listens: nothing of it is lost without a report.
+//! Data that arrive between the end of an attempt and the streams of the next one, and before the handler
+//! opens a stream: nothing is lost without a report.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -139,7 +139,7 @@ async fn data_wait_for_streams_that_open_late_and_for_the_next_attempt() {
     stage.drain(Duration::ZERO).await;
 }
 
-/// A handler that never reads has lost nothing; one that reads too late gets the number of lost messages.
+/// A handler that never reads loses nothing; one that reads too late gets the number of lost messages.
 #[tokio::test(start_paused = true)]
 async fn more_than_waits_for_the_next_attempt_is_reported_in_its_place() {
     let (read, mut reads) = unbounded_channel();
@@ -182,8 +182,8 @@ impl std::io::Write for Log {
 
 #[tokio::test(start_paused = true)]
 async fn a_stage_that_is_too_slow_for_its_room_knows_what_it_missed_and_the_log_warns_once() {
-    // With a single subscriber `tracing` asks the thread that meets a line first whether anybody wants it: a
-    // test without one must not answer for all.
+    // With a single subscriber, `tracing` caches whether a line is enabled by the thread that reaches it
+    // first: a test without a subscriber must not decide that for all.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let log = Log::default();
     let writer = log.clone();

@@ -1,4 +1,4 @@
-//! Jobs that are over because of their room, or of who is in it.
+//! Jobs that end because of their room, or of the participants in it.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -78,7 +78,7 @@ async fn a_job_ends_in_success_before_the_server_closes_its_room() {
         let ended = stage.ended().await;
         assert_eq!((ended.outcome, ended.room_closed), (Outcome::Success, false), "{departure} {end_when:?}");
         assert_after(left, Duration::from_millis(after));
-        // What the server has recorded.
+        // The status that the server has recorded.
         assert_eq!(job.outcome().await.unwrap(), Outcome::Success, "{departure} {end_when:?}");
         stage.drain(Duration::ZERO).await;
     }

@@ -23,7 +23,7 @@ async fn agent(ctx: JobContext) -> JobResult {
 
 #[tokio::test(start_paused = true)]
 async fn each_failed_job_is_reported_once_and_counted_by_kind_and_reason() {
-    let (sender, mut told) = mpsc::unbounded_channel::<FailedJob>();
+    let (sender, mut receiver) = mpsc::unbounded_channel::<FailedJob>();
     let mut stage = Stage::new(agent, |builder| {
         let policy = RetryPolicy::attempts(2).backoff(Duration::ZERO, Duration::ZERO);
         builder.retry(policy).on_failure(move |failed| {
@@ -59,7 +59,7 @@ async fn each_failed_job_is_reported_once_and_counted_by_kind_and_reason() {
     stage.drain(Duration::ZERO).await;
 
     let mut failed = Vec::new();
-    while let Some(job) = told.recv().await {
+    while let Some(job) = receiver.recv().await {
         failed.push(job);
     }
     let shown: Vec<String> = failed

@@ -1,4 +1,4 @@
-//! Jobs that go on for long: empty rooms, signs of life, health checks, a task for each participant, second
+//! Long-running jobs: empty rooms, signs of life, health checks, a task for each participant, second
 //! jobs.
 
 use std::sync::Arc;
@@ -117,7 +117,7 @@ async fn a_failed_health_check_is_retried_after_ten_seconds() {
         Stage::new(agent, |builder| builder.retry(RetryPolicy::attempts(2).backoff(SECOND, SECOND)));
     let ended = stage.run().await;
     assert_eq!((text(&ended.outcome), ended.attempts), ("SUCCESS".to_owned(), 2));
-    // 30 s until the check, up to one of backoff, 100 s of work.
+    // 30 s until the check, up to 1 s of backoff, 100 s of work.
     assert!(ended.duration >= 130 * SECOND && ended.duration <= 132 * SECOND, "{:?}", ended.duration);
     stage.drain(Duration::ZERO).await;
 
@@ -198,7 +198,7 @@ async fn each_participant_has_a_task_until_they_leave() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_job_of_a_room_is_declined_by_those_who_guard_it() {
+async fn a_second_job_of_a_room_is_declined_with_one_per_target() {
     let mut stage = Stage::new(stays, |builder| builder.one_per_target(true));
     stage.dispatch("lobby").await;
     stage.server.room("lobby").wait_for_agent().await;

@@ -1,5 +1,5 @@
-//! The table of the design, cell by cell: why a job is cancelled, what its handler then does, and what is
-//! reported to the server.
+//! Each combination of a cancel reason and what the handler does then, with the outcome that is reported to
+//! the server.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ enum Returns {
     Cancelled,
     Error,
     Panic,
-    /// Nothing: it has to be aborted.
+    /// It does not return, and has to be aborted.
     Never,
 }
 
@@ -122,7 +122,7 @@ async fn check(cause: Cause, expected: Row) {
         assert_eq!(ended.attempts, 1, "no other attempt: {case}");
         assert_eq!(stage.worker.stats().retries, 0);
 
-        // Cleaned up after exactly once, with the reason at hand.
+        // There was exactly one cleanup, which could read the reason.
         let (reason, in_room) = reported.recv().await.expect("the callback ran");
         assert_eq!(reason, Some(cause.reason()), "{case}");
         assert!(reported.try_recv().is_err(), "{case}");

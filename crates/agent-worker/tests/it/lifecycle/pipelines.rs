@@ -1,4 +1,4 @@
-//! Pipelines in a job: what they have taken when it is time to stop.
+//! Pipelines in a job: what becomes of the items that they have taken when the job is cancelled.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -79,7 +79,7 @@ async fn elapsed() -> Result<(), Elapsed> {
     tokio::time::timeout(Duration::ZERO, std::future::pending()).await
 }
 
-/// Fails the way that the room of its job is called.
+/// Fails in the way that the name of its room selects.
 async fn fails(ctx: JobContext) -> JobResult {
     match ctx.job().room.name.as_str() {
         "refused" => Err(refused())?,
@@ -113,8 +113,7 @@ async fn fails(ctx: JobContext) -> JobResult {
     JobResult::Ok(())
 }
 
-/// What a job of this room does with five attempts, each 100, 200, 400 and 800 ms at most after the one
-/// before.
+/// Runs a job in this room with five attempts, at most 100, 200, 400 and 800 ms apart.
 async fn five_attempts(
     agent: impl Agent,
     room: &str,
@@ -128,9 +127,9 @@ async fn five_attempts(
     ended
 }
 
-/// All that they wait for at most.
+/// The longest total wait between them.
 const LONGEST: Duration = Duration::from_millis(1500);
-/// What the mock server takes to start a job, on virtual time.
+/// How long the mock server takes to start a job, on virtual time.
 const START: Duration = Duration::from_millis(10);
 
 /// `?` makes errors of the network and of timeouts retryable wherever they are in the chain, and nothing is
@@ -214,7 +213,7 @@ async fn there_is_no_other_attempt_in_a_room_that_was_left_after_the_last() {
     stage.drain(Duration::ZERO).await;
 }
 
-/// An error that asks for a wait gets it, and the backoff is added.
+/// The backoff is added to the wait that an error requests.
 #[tokio::test(start_paused = true)]
 async fn an_explicit_wait_wins() {
     let after = Duration::from_secs(2);
@@ -225,7 +224,7 @@ async fn an_explicit_wait_wins() {
         "{:?}",
         ended.duration
     );
-    // Also one that the program's own rule gives to an error that may pass.
+    // Also the wait that the program's own classification requests for a temporary error.
     let rule = move |error: &(dyn Error + 'static)| {
         error.is::<Elapsed>().then_some(JobErrorKind::Retryable { after })
     };
@@ -237,7 +236,7 @@ async fn an_explicit_wait_wins() {
     );
 }
 
-/// A time limit of the SDK's own is not a timeout that may pass.
+/// A time limit of the SDK is not a temporary timeout.
 #[tokio::test(start_paused = true)]
 async fn a_job_over_its_time_is_not_retried() {
     let returns_its_own_timeout = |ctx: JobContext| async move {
@@ -277,14 +276,14 @@ async fn other_errors_are_not() {
     }
 }
 
-/// The next attempt begins with who is there, then what was sent in the wait for it.
+/// The events of the next attempt begin with the present participants, then what was sent before it began.
 #[tokio::test(start_paused = true)]
 async fn each_attempt_gets_a_fresh_stream_of_events() {
-    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let agent = move |ctx: JobContext| {
         let sender = sender.clone();
         async move {
-            // Nothing is lost that comes before the handler listens.
+            // Events before the handler opens its stream are not lost.
             tokio::time::sleep(Duration::from_secs(5)).await;
             let mut events = ctx.room().events();
             let mut seen = Vec::new();
@@ -314,7 +313,7 @@ async fn each_attempt_gets_a_fresh_stream_of_events() {
     let job = stage.dispatch_with(JobSpec::room("room").participant("ada").participant("bob")).await;
     job.room().wait_for_agent().await;
     job.room().send_data("fail", "");
-    let first = told.recv().await.unwrap();
+    let first = receiver.recv().await.unwrap();
     assert_eq!(first, (1, vec!["joined ada".into(), "joined bob".into(), "data fail".into()]));
     // In the wait for the next attempt.
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -329,18 +328,18 @@ async fn each_attempt_gets_a_fresh_stream_of_events() {
     job.room().send_data("early", "");
     tokio::time::sleep(Duration::from_secs(20)).await;
     job.room().send_data("fail", "");
-    let second = told.recv().await.unwrap();
+    let second = receiver.recv().await.unwrap();
     let expected = ["joined bob", "joined cy", "data between", "data early", "data fail"].map(str::to_owned);
     assert_eq!(second, (2, expected.to_vec()));
     assert_eq!(stage.ended().await.outcome, Outcome::Success);
     stage.drain(Duration::ZERO).await;
 }
 
-/// A task that an attempt leaves behind, outside of `ctx.spawn`, gets the error that the attempt is over, and
-/// does nothing in the next one.
+/// A task outside of `ctx.spawn` that outlives its attempt gets the error that the attempt is over, and does
+/// not affect the next one.
 #[tokio::test(start_paused = true)]
 async fn a_room_that_a_task_has_kept_ends_with_its_attempt() {
-    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let agent = move |ctx: JobContext| {
         let sender = sender.clone();
         async move {
@@ -366,7 +365,7 @@ async fn a_room_that_a_task_has_kept_ends_with_its_attempt() {
     };
     let mut stage = Stage::new(agent, attempts(2));
     let job = stage.dispatch_with(JobSpec::room("room").participant("ada")).await;
-    let over = told.recv().await.expect("the task ends");
+    let over = receiver.recv().await.expect("the task ends");
     assert_eq!(over, (Err(RoomError::AttemptOver), true, false, false));
     assert_eq!(stage.worker.status().await.unwrap().slots.backing_off, 1, "before the next attempt");
     assert_eq!(stage.ended().await.outcome, Outcome::Success);
@@ -438,7 +437,7 @@ async fn the_budget_spans_the_assignment() {
     stage.drain(Duration::ZERO).await;
 }
 
-/// A handler that joins by itself may find the server away.
+/// A handler that joins its room itself may find the server unavailable.
 #[tokio::test(start_paused = true)]
 async fn a_room_that_was_not_joined_yet_is_joined_by_the_next_attempt() {
     let agent = |ctx: JobContext| async move {

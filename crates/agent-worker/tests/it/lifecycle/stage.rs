@@ -29,7 +29,7 @@ impl Stage {
         Self::on(MockServer::builder().room_timeouts(LONG, LONG).start_in_process(), agent, change)
     }
 
-    /// The same on a server that is not as the others.
+    /// The same on a given server.
     pub(crate) fn on<A: Agent>(
         server: MockServer,
         agent: A,
@@ -65,7 +65,7 @@ impl Stage {
         self.ended().await
     }
 
-    /// Drops the worker in the middle of what it does; gives the server.
+    /// Drops the worker while its jobs run; returns the server.
     pub(crate) async fn dropped(self) -> MockServer {
         self.running.abort();
         assert!(self.running.await.is_err_and(|error| error.is_cancelled()));

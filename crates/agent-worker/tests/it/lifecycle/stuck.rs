@@ -14,7 +14,7 @@ use super::stage::{self, text};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Blocks its thread until the test lets it go.
+/// Blocks its thread until the test opens the gate.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
@@ -32,7 +32,7 @@ impl Gate {
     }
 }
 
-/// Lets it go also when the test fails, so that the runtime can end.
+/// Opens the gate also when the test fails, so that the runtime can end.
 impl Drop for OpensAtLast {
     fn drop(&mut self) {
         self.0.open();
@@ -82,7 +82,7 @@ async fn a_stuck_attempt_is_cleaned_up_after_reported_and_not_waited_for() {
             };
             ctx.on_cleanup(callback("cleanup"));
             gate.block();
-            // Back at last, long after its outcome was reported.
+            // The attempt returns long after its outcome was reported.
             ctx.on_cleanup(callback("late cleanup"));
             JobResult::Ok(())
         }
@@ -172,9 +172,9 @@ async fn a_cleanup_that_blocks_does_not_hold_the_job() {
     within(running).await.unwrap();
 }
 
-/// It ends no process: what to do about the blocked thread is the program's to decide.
+/// It does not end the process: the program decides what to do about the blocked thread.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn run_until_reports_what_it_leaves_behind() {
+async fn run_until_reports_unfinished_work() {
     let gate = Gate::default();
     let _open = OpensAtLast(gate.clone());
     let (tell_begun, mut begun) = mpsc::unbounded_channel();

@@ -19,12 +19,12 @@ impl Drop for Count {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_is_cancelled_before_the_cleanup_and_is_nothing_to_count() {
+async fn remaining_tasks_are_cancelled_before_the_cleanup_and_not_counted() {
     let cancelled = Arc::new(AtomicU32::new(0));
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let count = Arc::clone(&cancelled);
     let agent = move |ctx: JobContext| {
-        let (count, tell) = (Arc::clone(&count), tell.clone());
+        let (count, sender) = (Arc::clone(&count), sender.clone());
         async move {
             let sum = ctx.spawn(async { 1 + 1 }).await?;
             for n in 0..3 {
@@ -38,7 +38,7 @@ async fn what_is_left_is_cancelled_before_the_cleanup_and_is_nothing_to_count() 
                 tokio::task::yield_now().await;
                 let late = ctx.spawn(std::future::pending::<()>()).await;
                 let cancelled = late.is_err_and(|error| error.is_cancelled());
-                tell.send((sum, count.load(Ordering::SeqCst), cancelled)).unwrap();
+                sender.send((sum, count.load(Ordering::SeqCst), cancelled)).unwrap();
             });
             // The tasks begin before the handler ends.
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -50,8 +50,8 @@ async fn what_is_left_is_cancelled_before_the_cleanup_and_is_nothing_to_count() 
     };
     let mut stage = Stage::new(agent, |builder| builder.retry(RetryPolicy::attempts(2)));
     assert_eq!(stage.run().await.outcome, Outcome::Success);
-    assert_eq!(told.recv().await, Some((2, 3, true)), "the first attempt");
-    assert_eq!(told.recv().await, Some((2, 6, true)), "the second attempt");
+    assert_eq!(receiver.recv().await, Some((2, 3, true)), "the first attempt");
+    assert_eq!(receiver.recv().await, Some((2, 6, true)), "the second attempt");
     let worker = stage.worker.clone();
     stage.drain(Duration::ZERO).await;
     assert_eq!(worker.stats().leftover_tasks, 0);
@@ -93,7 +93,7 @@ async fn the_log_of_a_task_names_its_job_and_that_of_a_leftover_its_name() {
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
     let subscriber = subscriber.with_writer(move || writer.clone()).finish();
-    // As in `data`: threads without a subscriber must not answer for this one.
+    // As in `data`: threads without a subscriber must not decide which lines are enabled.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let _here = tracing::subscriber::set_default(subscriber);
     let agent = |ctx: JobContext| async move {

@@ -34,7 +34,7 @@ async fn the_metadata_wins_over_the_worker_up_to_its_maximum() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_being_asked_for_there_is_none() {
+async fn without_a_setting_there_is_no_time_limit() {
     let mut stage = Stage::new(stay, |builder| builder);
     let job = stage.dispatch_with(JobSpec::room("room").metadata(r#"{"timeout":7}"#)).await;
     job.room().wait_for_agent().await;
@@ -46,7 +46,7 @@ async fn without_being_asked_for_there_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_spans_the_attempts() {
+async fn the_time_limit_spans_all_attempts() {
     let agent = |ctx: JobContext| async move {
         if ctx.attempt() < 3 {
             return Err(JobError::retryable("once more", Duration::from_secs(20)));

@@ -1,4 +1,4 @@
-//! Running until a future of the program's own is done.
+//! `run_until`: running until a future of the program completes.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn worker(server: &MockServer, name: &str, change: impl FnOnce(WorkerBuilder) ->
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_drains_when_the_future_is_done() {
+async fn run_until_drains_when_the_future_is_done() {
     const DRAIN: Duration = Duration::from_secs(60);
     let server = MockServer::builder().room_timeouts(LONG, LONG).start_in_process();
     let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -49,7 +49,7 @@ async fn it_drains_when_the_future_is_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_does_not_wait_for_the_future_when_the_worker_ends_by_itself() {
+async fn run_until_returns_when_the_worker_ends_by_itself() {
     let server = MockServer::builder().start_in_process();
     let first = worker(&server, "first", |builder| builder);
     let handle = first.handle();

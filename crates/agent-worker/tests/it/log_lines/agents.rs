@@ -1,4 +1,4 @@
-//! Two agents in one process: whose line is which.
+//! Two agents in one process: each log line names its agent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +24,8 @@ async fn deaf(_: JobContext) -> JobResult {
     std::future::pending().await
 }
 
-/// Without what differs from run to run: times, ids of workers, the number of the line of a panic, the
-/// settings of a worker.
+/// Removes what differs from run to run: times, ids of workers, the line number of a panic, the settings of a
+/// worker.
 fn stable(line: &str) -> Option<String> {
     let (_, line) = line.split_once("Z ")?;
     let line = line.trim_start();

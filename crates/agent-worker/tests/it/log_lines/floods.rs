@@ -1,4 +1,4 @@
-//! What a server can repeat at will is summed up, and its names are short.
+//! Lines that a server can cause at will are summarised, and names in them are shortened.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ fn run(builder: WorkerBuilder) -> (WorkerHandle, JoinHandle<DrainReport>) {
     (worker.handle(), tokio::spawn(async { worker.run().await.unwrap() }))
 }
 
-/// The number of lines, and how many offers they speak of.
+/// The number of lines, and the number of offers that they report.
 fn spoken_of(log: &CapturedLog, line: &str, sum: &str) -> (usize, u64) {
     let (lines, sums) = (log.lines_with(line), log.lines_with(sum));
     let times = |line: &String| -> u64 {

@@ -117,7 +117,7 @@ async fn a_whole_job_among_hostile_names_is_clean_lines() {
         "the task eve",
         "dropping messages between jobs from a sender that is not an agent",
         "dropped a message that cannot be decoded",
-        "leading",
+        "elected leader",
     ] {
         assert!(text.contains(what), "{what} is not in\n{text}");
     }

@@ -1,5 +1,5 @@
-//! What the log looks like: whatever others send, it is lines that begin with a time, and not too many of
-//! them.
+//! The form of the log: whatever others send, each line begins with a time, and the number of lines is
+//! limited.
 
 mod agents;
 mod floods;

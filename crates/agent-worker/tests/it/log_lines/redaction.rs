@@ -1,4 +1,4 @@
-//! The parts of an error's text that concern a customer stay in the program, if it redacts them.
+//! Error texts that a program redacts are not sent to the server.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

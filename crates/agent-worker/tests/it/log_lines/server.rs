@@ -1,4 +1,4 @@
-//! A server without a socket that sends what a test wants, on virtual time.
+//! A server without a socket that sends what a test passes to it, on virtual time.
 
 use std::io;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Workers in processes that may open few files: what does not fit is declined, and what fails all the same
-//! reports why.
+//! Workers in processes with a low limit of open files: jobs that do not fit are declined, and other failures
+//! report the reason.
 
 mod server;
 
@@ -15,10 +15,10 @@ use crate::support::subprocess::test_name;
 use crate::support::within;
 use server::{Registered, hold_rooms};
 
-/// Nothing in here takes as long.
+/// No test here takes as long.
 const SOON: Duration = Duration::from_secs(60);
 const URL: &str = "AGENT_TEST_CHILD";
-/// When it is there, the child opens all that it may, and renames it then.
+/// When this file exists, the child opens as many files as it may, and then renames it.
 const HOARD: &str = "AGENT_TEST_HOARD";
 
 async fn stays(ctx: JobContext) -> JobResult {
@@ -92,7 +92,7 @@ async fn offers_beyond_what_descriptors_allow_are_declined() {
             accepted += 1;
         }
     }
-    // 64, less what is open anyhow and what is kept, by what a job takes.
+    // 64 minus the open files and the reserve, divided by the files of a job.
     assert!((3..=13).contains(&accepted), "{accepted} of 30");
     // Each of them gets what it needs.
     let mut all = rooms.clone();

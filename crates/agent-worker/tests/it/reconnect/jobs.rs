@@ -1,4 +1,4 @@
-//! What a lost connection does to jobs: nothing.
+//! A lost connection to the server does not affect jobs.
 
 use std::io;
 use std::net::SocketAddr;
@@ -49,7 +49,7 @@ fn registrations(event: &ServerEvent) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_cut_closed_or_drained_and_is_back_within_a_second() {
+async fn a_cut_closed_or_drained_worker_is_registered_again_within_a_second() {
     let faults: [fn(&MockServer); 4] = [
         MockServer::cut_workers,
         |server| server.close_workers(1000, "normal"),
@@ -73,7 +73,7 @@ async fn it_is_cut_closed_or_drained_and_is_back_within_a_second() {
 async fn a_half_open_connection_is_noticed_within_30_s() {
     let server = open_house();
     let worker = running_job(&server, server.worker(stays)).await;
-    // A quiet connection is none that is dead.
+    // A quiet connection is not a dead one.
     sleep(Duration::from_secs(600)).await;
     assert!(worker.is_registered().await);
     server.freeze(true);

@@ -1,5 +1,5 @@
-//! The worker's connection, lost in every way: how it is noticed, how often and when it is retried, and
-//! that jobs go on.
+//! The worker's connection, lost in every way: how the loss is noticed, when and how often the worker
+//! reconnects, and that jobs continue.
 //!
 //! Where no socket is needed the clock jumps, so that hours take no time.
 

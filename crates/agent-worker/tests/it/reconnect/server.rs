@@ -1,4 +1,4 @@
-//! A server without a socket that treats connections as a test wants, and keeps their times.
+//! A server without a socket that treats connections as a test decides, and records their times.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -18,10 +18,10 @@ use agent_worker::{BoxFuture, JobContext, JobResult, Worker, WorkerBuilder, Work
 
 use wire::server_message::Message as Say;
 
-/// What becomes of a connection.
+/// How the server handles a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Manner {
-    /// There is none.
+    /// No connection is established.
     Refused,
     /// It ends before the handshake.
     Closed,
@@ -40,7 +40,7 @@ pub(crate) enum Manner {
     /// How long every answer takes.
     Slow(Duration),
     /// It stays open, until [`Server::cut`].
-    Stands,
+    StaysOpen,
 }
 
 #[derive(Clone)]
@@ -70,7 +70,7 @@ impl Server {
         self.0.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// When connections were asked for.
+    /// When connections were requested.
     pub(crate) fn dials(&self) -> Vec<Instant> {
         self.0.dials.lock().unwrap().clone()
     }
@@ -127,7 +127,7 @@ async fn treat(manner: Manner, mut stream: DuplexStream) {
             return;
         }
         Manner::Slow(time) => tokio::time::sleep(time).await,
-        Manner::ClosedOpen | Manner::ClosedRegistered | Manner::Unanswered | Manner::Stands => {}
+        Manner::ClosedOpen | Manner::ClosedRegistered | Manner::Unanswered | Manner::StaysOpen => {}
     }
     let mut socket = tokio_tungstenite::accept_async(stream).await.expect("a WebSocket");
     if manner == Manner::ClosedOpen {

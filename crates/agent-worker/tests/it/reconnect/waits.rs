@@ -49,11 +49,11 @@ async fn a_server_that_fails_at_once_is_not_stormed_and_never_given_up() {
             );
             assert!(gaps[10..].iter().any(|gap| *gap > seconds(5)), "it grows: {gaps:?}");
             firsts.push(gaps[0]);
-            server.treats(Manner::Stands);
+            server.treats(Manner::StaysOpen);
             assert!(worker.until(true).await <= seconds(11));
             worker.stop().await;
         }
-        // Jitter: workers that are lost together do not come back together.
+        // Jitter: workers that lose their connections together do not reconnect together.
         firsts.sort_unstable();
         firsts.dedup_by_key(|wait| wait.as_millis() / 5);
         assert!(firsts.len() >= 15, "{manner:?}: {firsts:?}");
@@ -61,8 +61,8 @@ async fn a_server_that_fails_at_once_is_not_stormed_and_never_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_workers_that_are_cut_come_back_one_after_the_other() {
-    let server = Server::new(Manner::Stands);
+async fn a_hundred_cut_workers_reconnect_one_after_the_other() {
+    let server = Server::new(Manner::StaysOpen);
     let workers: Vec<Running> = (0..100).map(|_| Running::start(server.worker())).collect();
     for worker in &workers {
         worker.until(true).await;
@@ -88,7 +88,7 @@ async fn a_hundred_workers_that_are_cut_come_back_one_after_the_other() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_worker_that_was_registered_outlives_refusals() {
     for status in [401, 403, 404, 301, 308] {
-        let server = Server::new(Manner::Stands);
+        let server = Server::new(Manner::StaysOpen);
         let worker = Running::start(server.worker());
         worker.until(true).await;
         server.treats(Manner::Status(status));
@@ -97,7 +97,7 @@ async fn an_idle_worker_that_was_registered_outlives_refusals() {
             sleep(seconds(outage)).await;
             assert!(!worker.task.is_finished(), "HTTP {status} for {outage} s");
         }
-        server.treats(Manner::Stands);
+        server.treats(Manner::StaysOpen);
         assert!(worker.until(true).await <= seconds(11));
         worker.stop().await;
     }
@@ -125,13 +125,13 @@ async fn a_reconnect_waits_for_the_servers_retry_after() {
         }
         let wait = times(&server.dials())[1];
         assert!(wait >= seconds(least) && wait <= seconds(most), "{status} {header}: {wait:?}");
-        server.treats(Manner::Stands);
+        server.treats(Manner::StaysOpen);
         worker.until(true).await;
         worker.stop().await;
     }
 }
 
-/// 401 and 404 will not get better; a first connection that is refused so is reported, not retried.
+/// 401 and 404 are permanent: a first connection that is refused with them is an error and not retried.
 #[tokio::test(start_paused = true)]
 async fn a_first_connection_that_is_refused_for_good_ends_the_worker() {
     for status in [401, 403, 404, 301, 308] {
@@ -171,7 +171,7 @@ async fn a_step_that_takes_too_long_is_given_up_and_retried() {
         assert_eq!(times.len(), 2, "{manner:?}: {times:?}");
         assert!(times[1] >= limit, "{manner:?}: {times:?}");
         assert!(!worker.is_registered().await);
-        server.treats(Manner::Stands);
+        server.treats(Manner::StaysOpen);
         worker.until(true).await;
         worker.stop().await;
     }
@@ -188,7 +188,7 @@ async fn a_slow_server_is_waited_for() {
     assert!(worker.handle.registered().await);
     let took = begin.elapsed();
     assert!(took >= seconds(12) && took < seconds(13), "{took:?}");
-    // Its pongs are late, and no sign of death.
+    // Late pongs do not mean that the connection is dead.
     sleep(seconds(600)).await;
     assert!(worker.is_registered().await);
     assert_eq!(server.dials().len(), 1);
@@ -205,7 +205,7 @@ async fn only_a_minute_without_failures_resets_their_count() {
         while server.dials().len() < 2 {
             sleep(Duration::from_millis(1)).await;
         }
-        server.treats(Manner::Stands);
+        server.treats(Manner::StaysOpen);
         worker.until(true).await;
         sleep(stood).await;
         server.cut();

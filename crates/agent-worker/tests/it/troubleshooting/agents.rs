@@ -1,4 +1,4 @@
-//! Agents that do one thing wrong, and what is reported to the server.
+//! Agents with one mistake each, and what is reported to the server.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Every line of the guide's tables of errors, made by doing what it is about.
+//! Every line of the guide's tables of errors, produced by causing the problem.
 //!
 //! `UPDATE_GUIDE=1 cargo test --workspace --all-features --test it troubleshooting` rewrites the tables.
 
@@ -22,13 +22,13 @@ async fn done(_: JobContext) -> JobResult {
     Ok(())
 }
 
-/// A worker for this server, with nothing else that is wrong.
+/// A worker for this server without any other mistake.
 fn worker(url: impl Into<String>) -> WorkerBuilder {
     Worker::builder(done).url(url).credentials("devkey", "secret")
 }
 
 #[test]
-fn what_varies_is_replaced() {
+fn varying_parts_are_replaced() {
     assert_eq!(
         steady("127.0.0.1:4711 answered with HTTP 401 (no: no), as in ws://localhost:7880, localhost:1"),
         "HOST:PORT answered with HTTP 401 (the server's words), as in ws://localhost:7880, HOST:PORT"

@@ -52,7 +52,7 @@ fn lobby() -> JobSpec {
     JobSpec::room("lobby")
 }
 
-/// Once the agent is there, does something to it.
+/// Does something to the agent once it is in the room.
 fn with_agent(act: impl FnOnce(&MockRoom, &str) + Send + 'static) -> JobSpec {
     lobby().script(|room| async move {
         let agent = room.wait_for_agent().await;
@@ -174,7 +174,7 @@ async fn a_job_reports_why_its_room_was_not_joined() {
     guide_tables::check("join", &lines);
 }
 
-/// The error that the handler got, of a mock room that behaves like the real server.
+/// The error that a handler gets from a mock room that behaves like the real server.
 type Recorded = Arc<Mutex<Vec<Line>>>;
 
 fn record(recorded: &Recorded, what: &'static str, result: Result<(), RoomError>) {
@@ -183,7 +183,7 @@ fn record(recorded: &Recorded, what: &'static str, result: Result<(), RoomError>
 }
 
 #[tokio::test]
-async fn what_a_room_does_not_do() {
+async fn requests_that_a_room_refuses() {
     let recorded = Recorded::default();
     let keep = recorded.clone();
     let tries = move |ctx: JobContext| {

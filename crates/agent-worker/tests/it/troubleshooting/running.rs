@@ -1,4 +1,4 @@
-//! What a worker logs of a server that does unexpected things, and at its end.
+//! Log lines of a worker about an unexpected behaviour of the server, and at its end.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Servers that are none, or none that a worker can use.
+//! Endpoints that are no LiveKit server, or none that a worker can use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

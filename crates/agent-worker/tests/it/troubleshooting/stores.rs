@@ -102,7 +102,7 @@ mod redis {
     const CLUSTER: &str = "*4\r\n$4\r\nmode\r\n$7\r\ncluster\r\n$4\r\nrole\r\n$6\r\nmaster";
     const SENTINEL: &str = "*4\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n$4\r\nrole\r\n$8\r\nsentinel";
 
-    /// A server that answers everything that it is asked with this line.
+    /// A server that answers every command with this line.
     async fn answers(line: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -191,8 +191,8 @@ mod redis {
         guide_tables::check("redis", &lines);
     }
 
-    /// All that a job can want of a server, and as what each error counts.
-    async fn wants_all(ctx: JobContext) -> JobResult {
+    /// Uses each kind of store, and reports the kind of each error.
+    async fn uses_all_stores(ctx: JobContext) -> JobResult {
         let errors: [JobError; 3] = [
             ctx.checkpoint::<u64>().load().await.expect_err("no store").into(),
             ctx.elect("lobby").await.expect_err("no store").into(),
@@ -225,7 +225,7 @@ mod redis {
                     .coordinator(RedisCoordinator::new(redis.clone()))
                     .pubsub(RedisPubSub::new(redis))
             });
-            let Outcome::Failed { error } = run_job_in_real_time(wants_all, spec).await.outcome else {
+            let Outcome::Failed { error } = run_job_in_real_time(uses_all_stores, spec).await.outcome else {
                 panic!("{line}")
             };
             assert_eq!(error.lines().count(), 3, "{error}");
@@ -236,7 +236,7 @@ mod redis {
     }
 }
 
-/// Writes what it does not read.
+/// A type that writes values which it cannot read.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Unread {
     #[serde(rename(serialize = "total"))]

@@ -16,18 +16,18 @@ const HALF: usize = MESSAGES / 2;
 
 on_each_kind!(
     three_processes_with_a_thousand_messages_each_lose_none_though_a_connection_breaks,
-    what_three_processes_with_a_thousand_messages_each_lose_in_a_restart_is_reported,
+    losses_of_three_processes_in_a_restart_are_reported,
     a_restart_with_all_data_loses_nothing_and_is_reported,
-    what_a_restart_without_its_data_loses_is_reported,
+    losses_of_a_restart_without_data_are_reported,
 );
 
-/// The processes of the tests below begin here; in the test itself there is nothing to do.
+/// The entry of the child processes of the tests below; without them it does nothing.
 #[tokio::test]
 async fn a_member() {
     run_if_child(|url| RedisPubSub::new(Redis::new(url).unwrap().timeout(Duration::from_secs(1)))).await;
 }
 
-/// All have begun to count to the half, and the first has received some of that.
+/// All have begun to publish the first half, and the first member has received some of it.
 async fn half_way(port: u16) -> (ChannelWorkers, [Tally; 3]) {
     let mut workers = ChannelWorkers::of_three(&test_name(module_path!(), "a_member"), port).await;
     workers.members.iter().for_each(|member| member.count(0..HALF));
@@ -58,9 +58,7 @@ async fn three_processes_with_a_thousand_messages_each_lose_none_though_a_connec
     assert!(after >= before + 2, "both of its connections were replaced: {before}, {after}");
 }
 
-async fn what_three_processes_with_a_thousand_messages_each_lose_in_a_restart_is_reported(
-    settings: RedisServerBuilder,
-) {
+async fn losses_of_three_processes_in_a_restart_are_reported(settings: RedisServerBuilder) {
     let Some(redis) = redis_server_with(settings).await else { return };
     let (mut workers, mut tallies) = half_way(redis.port()).await;
     redis.kill();
@@ -108,14 +106,14 @@ async fn a_restart_with_all_data_loses_nothing_and_is_reported(settings: RedisSe
     }
 }
 
-async fn what_a_restart_without_its_data_loses_is_reported(settings: RedisServerBuilder) {
+async fn losses_of_a_restart_without_data_are_reported(settings: RedisServerBuilder) {
     let Some(redis) = redis_server_with(settings).await else { return };
     let mut workers = ChannelWorkers::of_three(&test_name(module_path!(), "a_member"), redis.port()).await;
     let [first, second, _] = &mut workers.members[..] else { unreachable!() };
     first.publish("one").await;
     assert_eq!(second.text().await, "one");
 
-    // Three that are in the server and were not read, and two that it did not take.
+    // Three messages that the server had and nobody had read, and two that it did not accept.
     second.proxy.stall(true);
     for text in ["two", "three", "four"] {
         first.publish(text).await;
@@ -127,7 +125,7 @@ async fn what_a_restart_without_its_data_loses_is_reported(settings: RedisServer
     second.proxy.cut();
     second.proxy.stall(false);
     assert_eq!(second.next().await, Received::Interrupted, "reported, although nothing was published since");
-    // Everybody was asked to announce itself again: with that comes how many were lost.
+    // All members were asked to announce themselves again: the answers contain how many messages were lost.
     let missed = second.next().await;
     assert!(matches!(missed, Received::Missed { count: 5, .. }), "{missed:?}");
     first.publish("seven").await;

@@ -26,7 +26,7 @@ const HALF: usize = MESSAGES / 2;
 const WINDOW: usize = 400;
 const ROOM: &str = "shared";
 
-/// Gives its channel to the test.
+/// Passes its channel to the test.
 struct ChannelGiver(mpsc::UnboundedSender<(JobContext, Channel)>);
 
 impl Agent for ChannelGiver {
@@ -78,7 +78,8 @@ impl Member {
         Self { channel, ctx, network }
     }
 
-    /// All know of each other; also those that came later of those that had announced themselves before.
+    /// Waits until all members know each other, including those that had announced themselves before others
+    /// joined.
     async fn three(server: &RealServer) -> [Self; WORKERS] {
         let mut members =
             [Self::join(server, 0).await, Self::join(server, 1).await, Self::join(server, 2).await];
@@ -90,7 +91,7 @@ impl Member {
         members
     }
 
-    /// Nothing, if it does not come in time.
+    /// `None`: it does not come in time.
     async fn receive(&mut self) -> Option<Received> {
         let next = tokio::time::timeout(SOON, self.channel.next()).await.ok()?;
         Some(next.expect("an open channel").into())
@@ -136,7 +137,7 @@ async fn three_workers_with_a_thousand_messages_each_lose_none_though_a_connecti
     let Some(server) = real_server().await else { return };
     let members = Member::three(&server).await;
     let again = tokio::spawn(reconnected(members[0].ctx.room().events()));
-    // What each has received. Half of the messages come after the cut for certain.
+    // The messages that each has received. Half of the messages are published after the cut.
     let received = watch::Sender::new([0; WORKERS]);
     let cut = watch::Sender::new(false);
     let mut tasks = JoinSet::new();
@@ -180,7 +181,7 @@ async fn three_workers_with_a_thousand_messages_each_lose_none_though_a_connecti
 /// The server announces a job to the others up to 3 s after it has joined: what it publishes until then waits
 /// for that.
 #[tokio::test]
-async fn what_a_job_publishes_before_the_others_know_it_is_received() {
+async fn messages_before_the_announcement_of_a_job_are_received() {
     let Some(server) = real_server().await else { return };
     let mut first = Member::join(&server, 0).await;
     let second = Member::join(&server, 1).await;
@@ -222,7 +223,7 @@ async fn the_longest_message_arrives_and_a_longer_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_replaced_session_has_lost_is_reported_to_both_sides() {
+async fn losses_of_a_replaced_session_are_reported_to_both_sides() {
     let Some(server) = real_server().await else { return };
     let mut members = Member::three(&server).await;
     // A job that outlives its worker's connection is one that the server does not end when its agent changes
@@ -236,7 +237,7 @@ async fn what_a_replaced_session_has_lost_is_reported_to_both_sides() {
     let ids: Vec<String> = members.iter().map(Member::id).collect();
     let publishers: Vec<Publisher> = members.iter().map(|member| member.channel.publisher()).collect();
     let mut tallies = [(); WORKERS].map(|()| Tally::default());
-    // Some before, some that are lost, from both sides.
+    // Some messages before the cut, and some that are lost, from both sides.
     for publisher in &publishers {
         count(publisher, 0..10).await;
     }
@@ -247,13 +248,13 @@ async fn what_a_replaced_session_has_lost_is_reported_to_both_sides() {
     for publisher in &publishers {
         count(publisher, 10..20).await;
     }
-    // The server has given the old session up when the new one comes.
+    // The server has ended the old session when the new one begins.
     logged(&server, "DUPLICATE_IDENTITY", 1).await;
     members[0].network.block_media(false);
     let again = again.await.unwrap();
     assert!(!again.resumed && !again.room_changed, "{again:?}");
 
-    // Nothing new is published; what was lost is reported nevertheless.
+    // Nothing new is published, but the loss is reported.
     while tallies[0].missed() < 20 || tallies[0].interruptions == 0 {
         tallies[0].take(members[0].next().await);
     }
@@ -262,7 +263,7 @@ async fn what_a_replaced_session_has_lost_is_reported_to_both_sides() {
             tally.take(member.next().await);
         }
     }
-    // And all is well from here on.
+    // From here on nothing is lost.
     for publisher in &publishers {
         count(publisher, 20..30).await;
     }

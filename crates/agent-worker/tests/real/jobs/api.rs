@@ -165,7 +165,7 @@ async fn each_call_once_and_a_deleted_room_ends_the_job() {
 
     let ended = tokio::time::timeout(SOON, ends.recv()).await.expect("in time").expect("the job ends");
     assert!(ended.outcome.is_success(), "{ended:?}");
-    // The server may record what it did itself, before the worker has reported anything.
+    // The server may record its own action before the worker has reported anything.
     let end = server.log().outcome(ended.job.id.as_str(), SOON).await.expect("recorded");
     match end.status {
         JobEndStatus::Failed => assert_eq!(end.error, "agent worker left the room"),
@@ -215,7 +215,7 @@ async fn a_track_is_muted_for_its_publisher() {
 }
 
 #[tokio::test]
-async fn an_agent_is_dispatched_once_however_often_it_is_asked_for() {
+async fn an_agent_is_dispatched_once_however_often_it_is_requested() {
     let Some(server) = real_server().await else { return };
     let called = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&called);
@@ -246,11 +246,11 @@ async fn an_agent_is_dispatched_once_however_often_it_is_asked_for() {
     assert!(ended.outcome.is_success(), "{ended:?}");
     let (first, second) = (ids.recv().await, ids.recv().await);
     assert!(first.is_some() && first == second, "{first:?} {second:?}");
-    // The asker leaves after its end.
+    // The caller leaves after the end of the job.
     alone(&server, "shared").await;
     assert_eq!(called.load(Ordering::SeqCst), 1);
 
-    // At once, from programs that do not know each other.
+    // Concurrent requests of independent programs.
     let other = ServerApi::new(server.server_url(), server.api_key(), server.api_secret().clone());
     let other = other.expect("a client");
     server.api().create_room(RoomRequest::new("at-once")).await.expect("created");

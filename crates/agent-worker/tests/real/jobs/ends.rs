@@ -92,7 +92,7 @@ async fn a_removed_agent_is_cancelled_as_kicked() {
     stage.server.api().remove_participant("removed", &identity).await.expect("removed");
     let reason = stage.reason().await;
     assert!(matches!(reason, CancelReason::Kicked | CancelReason::Terminated), "{reason}");
-    // The server records the end of the participant by itself; our own words may come first.
+    // The server records the end of the participant itself; our status may come first.
     let end = stage.end_in("removed").await;
     assert_eq!(end.status, JobEndStatus::Failed);
     assert!(["agent worker left the room", "kicked"].contains(&end.error.as_str()), "{end:?}");

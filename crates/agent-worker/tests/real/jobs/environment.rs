@@ -18,7 +18,7 @@ async fn done(_: JobContext) -> JobResult {
 #[tokio::test]
 async fn a_process_that_takes_all_settings_from_its_environment() {
     if std::env::var_os(CHILD).is_some() {
-        // What the test below starts. The name that is set here is overridden.
+        // The entry of the child process of the test below. The name that is set here is overridden.
         let worker =
             Worker::builder(done).agent_name("another").from_env().build().expect("a complete environment");
         worker.run_until_signal().await.expect("it drains");

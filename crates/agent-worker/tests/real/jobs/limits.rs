@@ -11,7 +11,7 @@ use agent_worker::{Accept, Agent, Answer, Job, JobContext, JobResult, Worker};
 const AGENT: &str = "limited";
 const SOON: Duration = Duration::from_secs(30);
 
-/// Appears with as much as our own check lets through.
+/// Accepts jobs with the largest values that our own check permits.
 struct Big;
 
 fn biggest() -> Accept {
@@ -40,7 +40,7 @@ impl Agent for Big {
 }
 
 #[tokio::test]
-async fn what_we_let_through_the_server_takes() {
+async fn the_server_accepts_the_largest_permitted_values() {
     let Some(server) = real_server().await else { return };
     let worker = Worker::builder(Big)
         .url(server.url())

@@ -28,7 +28,7 @@ async fn has_audio(client: &mut OfficialClient, text: &str) {
     client.wait_for(received, SOON).await.expect("the client receives the agent's audio");
 }
 
-/// Waits for the first, then greets everybody.
+/// Waits for the first participant, then greets everybody.
 async fn host(ctx: JobContext) -> JobResult {
     let first = ctx.room().wait_for_participant(ParticipantFilter::human().within(SOON)).await?;
     ctx.room().publish_data("host", format!("first {}", first.identity)).await?;

@@ -112,8 +112,8 @@ async fn two_jobs_in_one_room_both_stay() {
     assert_eq!((report.succeeded, report.failed), (2, 0));
 }
 
-/// Facts of the server: a final status that overtakes its own bookkeeping is dropped for good. The repeat
-/// mends it.
+/// A fact of the server: a final status that arrives before it has recorded the assignment is dropped. The
+/// repetition corrects that.
 #[tokio::test]
 async fn no_final_status_of_jobs_that_end_at_once_is_lost() {
     let Some(server) = agent_testkit::real_server().await else { return };
@@ -126,7 +126,7 @@ async fn no_final_status_of_jobs_that_end_at_once_is_lost() {
             std::future::ready(Ok(()))
         }
     };
-    // Not joining the room is what makes the end come at once.
+    // The jobs end at once because they do not join the room.
     let worker = start(&server, Worker::builder(agent).agent_name(AGENT).join_room(false)).await;
     let mut dispatched = 0;
     while dispatched < jobs {

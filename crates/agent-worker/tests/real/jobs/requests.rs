@@ -20,7 +20,7 @@ use agent_worker::{
 const AGENT: &str = "asker";
 const SOON: Duration = Duration::from_secs(30);
 
-/// What an agent does with each offer.
+/// The answer of an agent to each offer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Manner {
     Accepts,
@@ -29,7 +29,7 @@ enum Manner {
     Hangs,
 }
 
-/// What its callbacks received.
+/// The calls of its callbacks.
 #[derive(Debug, PartialEq)]
 enum Report {
     Ran(String),
@@ -146,7 +146,7 @@ async fn a_dismissed_job_never_runs_and_is_recorded_as_success() {
     let Some(server) = agent_testkit::real_server().await else { return };
     let mut worker = Running::start(&server, Manner::Dismisses).await;
     dispatch(&server, "dismissed").await;
-    // The one kind of end that the server does not log but shows in its API.
+    // The only kind of end that the server does not log but shows in its API.
     let ended = async {
         loop {
             let dispatches = server.api().list_dispatches("dismissed").await.expect("a list");
@@ -162,8 +162,8 @@ async fn a_dismissed_job_never_runs_and_is_recorded_as_success() {
     worker.stop().await;
 }
 
-/// A question that panics or hangs is a "no": the server asks another worker within its 3 s, and the job runs
-/// there.
+/// A request handler that panics or hangs declines: the server asks another worker within its 3 s, and the
+/// job runs there.
 #[tokio::test]
 async fn an_agent_that_cannot_answer_leaves_the_job_to_another() {
     let Some(server) = agent_testkit::real_server().await else { return };

@@ -1,5 +1,5 @@
-//! All three kinds of job on a real livekit-server, with an official client in each room: both receive each
-//! other.
+//! All three kinds of job on a real livekit-server, with an official client in each room: each receives the
+//! other's audio and messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use agent_worker::{Agent, JobContext, JobKind, JobResult, RoomEvent, Worker};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Publishes whom the job is about, and then repeats the first message that it receives.
+/// Publishes the target of the job, and then repeats the first message that it receives.
 struct Talker {
     kind: JobKind,
 }
@@ -17,7 +17,7 @@ struct Talker {
 impl Agent for Talker {
     async fn run(self: Arc<Self>, ctx: JobContext) -> JobResult {
         if ctx.job().kind != self.kind {
-            return Err(format!("asked for {} jobs, got {}", self.kind, ctx.job().kind).into());
+            return Err(format!("expected a job of kind {}, got {}", self.kind, ctx.job().kind).into());
         }
         let mut events = ctx.room().events();
         let about = ctx.target().map_or("the room", |target| target.identity.as_str());

@@ -15,7 +15,7 @@ use super::sources::{self, EVENT, LENGTH};
 const AUDIO: usize = 0;
 const VIDEO: usize = 1;
 
-/// A file as it grows.
+/// A file and its parts.
 struct Written {
     bytes: Vec<u8>,
     /// Its length after each part, and how long it is up to there.
@@ -96,7 +96,7 @@ fn players_play_each_codec_in_each_kind_of_file() {
         assert!((flash - beep).abs() <= 0.04, "{name}: a flash at {flash} s, a beep at {beep} s");
         assert!(near(flash, EVENT, 0.04), "{name}: a flash at {flash} s");
 
-        // A file that nobody has finished has all but its duration.
+        // An unfinished file has everything except its duration.
         let file = folder.file(container, &written.bytes);
         ffmpeg.decode(&file);
         let (sound, pictures) = ffmpeg.length(&file);
@@ -107,7 +107,7 @@ fn players_play_each_codec_in_each_kind_of_file() {
 }
 
 #[test]
-fn a_cut_leaves_what_was_complete() {
+fn a_cut_leaves_the_complete_parts() {
     let Some(ffmpeg) = Ffmpeg::find() else { return };
     let folder = Folder::new();
     for (container, codec) in [(Container::WebM, VideoCodec::Vp8), (Container::Mp4, VideoCodec::H264)] {
@@ -156,7 +156,7 @@ fn players_play_sound_alone() {
     }
 }
 
-/// Lost packets, and a pause: the sound after it is where it was, as players see it that know no pauses.
+/// Lost packets, and a pause: the sound after them keeps its time, also for players that ignore pauses.
 #[test]
 fn sound_after_a_pause_is_where_it_was() {
     let Some(ffmpeg) = Ffmpeg::find() else { return };

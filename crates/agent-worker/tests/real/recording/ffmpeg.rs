@@ -1,4 +1,4 @@
-//! ffmpeg and ffprobe of the system, as encoders, and as judges that share no code with us.
+//! ffmpeg and ffprobe of the system, as encoders, and as independent decoders.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -21,10 +21,10 @@ pub(crate) struct Ffmpeg {
     ffprobe: PathBuf,
 }
 
-/// What ffprobe finds.
+/// The result of ffprobe.
 #[derive(Debug)]
 pub(crate) struct Probe {
-    /// As the file says, if it does.
+    /// As in the file's header, if it is there.
     pub(crate) duration: Option<f64>,
     pub(crate) streams: Vec<ProbedStream>,
 }
@@ -79,7 +79,7 @@ impl Ffmpeg {
         Probe { duration: seconds(&found["format"]["duration"]), streams: streams.collect() }
     }
 
-    /// Decodes everything: an error if a decoder has something to say. Returns the number of frames of video.
+    /// Decodes everything, and fails if a decoder reports anything.
     pub(crate) fn decode(&self, file: &Path) {
         self.run(&["-xerror", "-i", &text(file), "-f", "null", "-"]);
     }
@@ -105,14 +105,14 @@ impl Ffmpeg {
         (flash as f64 / FRAME_RATE as f64, beep as f64 / SAMPLE_RATE as f64)
     }
 
-    /// What is decoded of a file, also if its end is missing.
+    /// The decoded sound and pictures of a file, also if its end is missing.
     fn output(&self, file: &Path, args: &[&str]) -> Vec<u8> {
         let mut command = Command::new(&self.ffmpeg);
         command.args(["-nostdin", "-v", "error", "-i"]).arg(file).args(args);
         command.output().expect("ffmpeg runs").stdout
     }
 
-    /// How long the sound is and how many pictures there are in what is left of a file.
+    /// The duration of the sound and the number of pictures in the beginning of a file.
     pub(crate) fn length(&self, file: &Path) -> (Duration, usize) {
         let sound = self.sound(file).len();
         (Duration::from_secs_f64(sound as f64 / SAMPLE_RATE as f64), self.brightness(file).len())
@@ -124,6 +124,6 @@ fn text(path: &Path) -> String {
 }
 
 fn check(output: &Output, args: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "ffmpeg {args:?}: {}: {said}", output.status);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && log.is_empty(), "ffmpeg {args:?}: {}: {log}", output.status);
 }

@@ -1,4 +1,4 @@
-//! Files as players see them: judged by ffprobe, and by what ffmpeg decodes of them.
+//! Recorded files, checked with ffprobe and decoded with ffmpeg.
 
 mod containers;
 mod ffmpeg;

@@ -1,4 +1,4 @@
-//! Servers that are no place for what we keep: nodes of a Redis Cluster, and Sentinels.
+//! Servers that cannot be used as stores: nodes of a Redis Cluster, and Sentinels.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -48,9 +48,9 @@ async fn cluster(settings: RedisServerBuilder) -> Option<[RedisServer; 2]> {
     Some([first, second])
 }
 
-/// The errors of each thing that a job asks of a server.
+/// The errors of each operation of a job.
 async fn errors_of_jobs(redis: &Redis) -> Vec<String> {
-    let wants_all = |ctx: JobContext| async move {
+    let uses_all_stores = |ctx: JobContext| async move {
         let errors = [
             chain(&ctx.checkpoint::<u64>().load().await.expect_err("a checkpoint")),
             chain(&ctx.elect("lobby").await.expect_err("an election")),
@@ -64,7 +64,7 @@ async fn errors_of_jobs(redis: &Redis) -> Vec<String> {
         let worker = worker.coordinator(RedisCoordinator::new(redis.clone()));
         worker.pubsub(RedisPubSub::new(redis)).retry(RetryPolicy::never())
     });
-    let outcome = run_job_in_real_time(wants_all, spec).await.outcome;
+    let outcome = run_job_in_real_time(uses_all_stores, spec).await.outcome;
     outcome.error().expect("it must not succeed").lines().map(str::to_owned).collect()
 }
 
@@ -84,7 +84,7 @@ async fn a_node_of_a_cluster_is_refused_by_all(settings: RedisServerBuilder) {
     }
 }
 
-/// As some services are: neither command is there.
+/// As with some managed services, which have neither command.
 async fn a_node_that_does_not_report_its_kind_is_recognised_by_its_answers(settings: RedisServerBuilder) {
     let quiet = settings.clone().config_line("rename-command HELLO \"\"");
     let Some(nodes) = cluster(quiet.clone()).await else { return };
@@ -141,7 +141,7 @@ async fn channels_whose_server_became_a_cluster_report_it(settings: RedisServerB
     let error = first.publish("two").await.expect_err("no subscriber would receive it");
     assert!(error.contains("is a node of a Redis Cluster"), "{error}");
     proxy.point_to(server.port());
-    // As soon as it can be read again, all are asked for what was missed.
+    // As soon as the channel can be read again, all publishers are asked for what was missed.
     assert_eq!(second.next().await, "Some(Interrupted)");
     first.publish("three").await.unwrap();
     let next = second.next().await;

@@ -60,7 +60,7 @@ async fn a_server_that_takes_no_more_clients_may_take_some_later(settings: Redis
     let first = redis(&server.url());
     first.ping().await.expect("the first one");
     let text = error_text(redis(&server.url()).ping().await.expect_err("full"), true);
-    // It may have closed the connection before we could ask.
+    // The server may have closed the connection before the command.
     assert!(text.contains("max number of clients") || text.contains("cannot be reached"), "{text}");
     drop(first);
 }
@@ -102,7 +102,7 @@ async fn a_server_that_hangs_is_waited_for_until_the_timeout(settings: RedisServ
     let redis = redis(&server.url());
     redis.ping().await.expect("it is there");
     server.pause().expect("it is frozen");
-    // Over a connection that was there, and over a new one.
+    // Over an existing connection, and over a new one.
     for _ in 0..2 {
         let start = Instant::now();
         let text = error_text(redis.ping().await.expect_err("it hangs"), true);
@@ -130,7 +130,7 @@ async fn an_http_server_is_reported_as_no_redis() {
     server.abort();
 }
 
-/// On Redis alone: the Valkey that is installed where there is none knows no TLS.
+/// On Redis alone: the Valkey that the testkit installs has no TLS.
 #[tokio::test]
 async fn over_tls() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -151,7 +151,7 @@ async fn over_tls() {
     let text = error_text(secure.ping().await.expect_err("a certificate that is not trusted"), false);
     assert!(text.contains("no TLS connection") && text.contains("`Redis::ca_file`"), "{text}");
     let plain = redis(&format!("rediss://localhost:{}", server.port()));
-    // It waits for the rest of what it takes for a command.
+    // The server waits for the rest of what it reads as a command.
     let text = error_text(plain.ping().await.expect_err("no TLS there"), true);
     assert!(text.contains("rediss:// against redis://"), "{text}");
 }

@@ -24,7 +24,7 @@ on_each_kind!(
     checkpoints_are_saved_after_a_failover,
     a_lease_outlives_a_failover,
     a_leader_stays_the_leader_over_a_failover,
-    channels_go_on_after_a_failover,
+    channels_continue_after_a_failover,
     a_replica_is_no_server_to_use,
 );
 
@@ -93,7 +93,7 @@ async fn caught_up(replica: &RedisServer, primary: &RedisServer) {
     .await;
 }
 
-/// A field of what a server says of its replication.
+/// A field of a server's `INFO replication`.
 async fn info(server: &RedisServer, field: &str) -> Option<String> {
     let info = server.command(&["INFO", "replication"]).await.ok()?;
     let (_, value) = info.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| *name == field)?;
@@ -118,13 +118,13 @@ async fn checkpoints_are_saved_after_a_failover(settings: RedisServerBuilder) {
     let claim = store.claim(key("a"), KEEP).await.expect("claimed");
     assert_eq!(claim.record.as_deref(), Some(&b"three"[..]));
 
-    // And when it already leads to the new one, nothing is noticed.
+    // When the name already leads to the new primary, no error is visible.
     pair.swap().await;
     pair.point_to_primary();
     store.write(key("a"), claim.writer.next(), Some(b"four".to_vec()), KEEP).await.expect("retried at once");
     let claim = store.claim(key("a"), KEEP).await.expect("claimed");
     assert_eq!(claim.record.as_deref(), Some(&b"four"[..]));
-    // One for the old one again, one for each new one.
+    // One connection to the old primary again, and one to each new one.
     assert_eq!(pair.name.connections(), connections + 3);
 }
 
@@ -137,7 +137,7 @@ async fn a_lease_outlives_a_failover(settings: RedisServerBuilder) {
     };
     assert!(store.write("lobby", token, "one".into()).await.unwrap());
     pair.swap().await;
-    // A replica would answer with what it knows, which may be old.
+    // A replica would answer with its own data, which may be old.
     let error = store.read("lobby").await.expect_err("a replica");
     assert!(chain(&error).contains("it is a replica"), "{error:?}");
     pair.point_to_primary();
@@ -184,14 +184,14 @@ async fn a_leader_stays_the_leader_over_a_failover(settings: RedisServerBuilder)
     assert_eq!(run.outcome, Outcome::Success);
 }
 
-async fn channels_go_on_after_a_failover(settings: RedisServerBuilder) {
+async fn channels_continue_after_a_failover(settings: RedisServerBuilder) {
     let Some(mut pair) = Pair::start(settings).await else { return };
     let (first, mut second) = (Member::join(pair.redis()).await, Member::join(pair.redis()).await);
     first.publish("one").await.unwrap();
     assert_eq!(second.next().await, "one");
     pair.swap().await;
     pair.point_to_primary();
-    // It may have lost something: a replica is behind.
+    // It may have lost writes, as a replica is behind.
     assert_eq!(second.next().await, "Some(Interrupted)");
     first.publish("two").await.expect("retried at once");
     assert_eq!(second.next().await, "two");

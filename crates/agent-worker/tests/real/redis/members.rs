@@ -1,4 +1,4 @@
-//! Two jobs in this process that talk over a channel, each with a way to the server of its own.
+//! Two jobs in this process that communicate over a channel, each with its own connection to the server.
 
 use tokio::sync::mpsc;
 

@@ -1,4 +1,4 @@
-//! Redis and Valkey as this SDK meets them: connections, failovers, clusters, users with few rights, servers
+//! Redis and Valkey as this SDK uses them: connections, failovers, clusters, users with few rights, servers
 //! that are shared.
 
 mod cluster;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use agent_worker::net::RedisError;
 use agent_worker::{JobError, JobErrorKind};
 
-/// Nothing takes as long.
+/// Longer than any operation.
 const SOON: Duration = Duration::from_secs(20);
 
 /// The text of an error and of those behind it.
@@ -37,7 +37,7 @@ fn error_text(error: RedisError, temporary: bool) -> String {
     text
 }
 
-/// Asks again and again, until it holds.
+/// Polls until the condition holds.
 async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
     let asked = async {
         while !holds().await {

@@ -1,4 +1,4 @@
-//! Several deployments in one server: what one of them keeps is none of another's.
+//! Several deployments in one server: none can read or change what another one stores.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::support::store_rules::key;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-on_each_kind!(deployments_with_different_prefixes_never_meet, every_key_begins_with_the_prefix);
+on_each_kind!(deployments_with_different_prefixes_are_isolated, every_key_begins_with_the_prefix);
 
-async fn deployments_with_different_prefixes_never_meet(settings: RedisServerBuilder) {
+async fn deployments_with_different_prefixes_are_isolated(settings: RedisServerBuilder) {
     let Some(server) = redis_server_with(settings).await else { return };
     let staging = Redis::new(&server.url()).unwrap().prefix("acme:staging").unwrap();
     let production = Redis::new(&format!("{}?prefix=acme:production", server.url())).unwrap();

@@ -1,4 +1,4 @@
-//! Users with few rights: the guide's lists are enough and nothing in them is too much, and what is missing
+//! Users with few rights: the guide's lists are sufficient and minimal, and a missing permission
 //! is named.
 
 use std::error::Error;
@@ -18,7 +18,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const KEYS: &str = "~livekit-agents:*";
 
 on_each_kind!(
-    what_the_guide_lists_is_enough,
+    the_permissions_of_the_guide_are_enough,
     everything_that_the_guide_lists_is_needed_and_named_when_it_is_missing,
     a_key_that_is_out_of_bounds_is_named_by_its_pattern,
     a_right_that_is_lost_is_reported_by_channels,
@@ -60,7 +60,7 @@ async fn elections(redis: &Redis) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn what_the_guide_lists_is_enough(settings: RedisServerBuilder) {
+async fn the_permissions_of_the_guide_are_enough(settings: RedisServerBuilder) {
     let Some(server) = redis_server_with(settings).await else { return };
     let with = |backend: &str| [&[KEYS][..], &listed(backend)].concat();
     let redis = user(&server, &[&with("any")[..], &with("checkpoints")].concat()).await;

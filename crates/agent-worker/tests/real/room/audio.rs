@@ -87,7 +87,7 @@ async fn a_tone_arrives_as_frames_without_a_gap_and_two_tracks_are_two_streams()
     let took = of_ada[FIVE_SECONDS - 1].received - of_ada[0].received;
     assert!(took > Duration::from_secs(4), "{took:?}");
 
-    // Which is which: the stream of the muted participant falls silent, the other one continues.
+    // The stream of the muted participant becomes silent, and the other one continues.
     ada.mute(&a, true).await.expect("muted");
     let last = tokio::time::timeout(SOON, async {
         let mut last = None;
@@ -106,7 +106,7 @@ async fn a_tone_arrives_as_frames_without_a_gap_and_two_tracks_are_two_streams()
         "nothing is lost of what comes after"
     );
 
-    // And the stream of who unpublishes ends.
+    // The stream of an unpublished track ends.
     bob.unpublish(&b).await.expect("unpublished");
     let rest = tokio::time::timeout(SOON, async { while second.next().await.is_some() {} });
     rest.await.expect("the stream ends");
@@ -176,7 +176,7 @@ async fn a_worker_gets_the_frames_of_tracks_that_it_reads_unless_it_unsubscribed
         let data = |event: &ClientEvent, topic: &str| matches!(event, ClientEvent::Data(data) if data.topic.as_deref() == Some(topic));
         ada.wait_for(|event| data(event, "counting"), SOON).await.expect("the agent reads");
         subscribed(&mut events, &sid).await;
-        // As long as the one who is subscribed gets a hundred.
+        // Until the subscribed participant gets a hundred.
         take(&mut witness.encoded_audio(&sid).expect("it is published"), 100).await;
         ada.send(DataMessage::new("").topic("done")).await.expect("sent");
         let counted =

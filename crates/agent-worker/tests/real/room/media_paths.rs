@@ -1,5 +1,6 @@
 //! How rooms find the way to the media of a real livekit-server: for each address of the server's name, over
-//! each address family, and what is logged when the way is a bad one. An official client is beside it.
+//! each address family, and what is logged when the path is a bad one. An official client is the other
+//! participant.
 
 use std::io;
 use std::process::Command;
@@ -136,7 +137,7 @@ async fn inside_of_its_own_hosts_file() {
     meet(&server, url, |net| net).await;
 }
 
-/// A machine that is connected to nothing: to a server on it there is a way, and none to one that announces
+/// A machine without a network: it can reach a server on itself, but not one that announces
 /// another address.
 #[tokio::test]
 async fn a_machine_without_a_route() {
@@ -216,7 +217,7 @@ async fn a_job_fails(server: &RealServer, attempts: u32, join_within: Duration, 
 
 /// The server announces an address of the one family, and the machine has addresses of the other one.
 #[tokio::test]
-async fn families_that_do_not_meet() {
+async fn no_common_address_family() {
     if std::env::var_os(INSIDE).is_some() || real_server().await.is_none() {
         return;
     }
@@ -277,7 +278,7 @@ impl Dialer for Resolver {
     }
 }
 
-/// As behind a proxy, or with a name that leads to a load balancer.
+/// As behind a proxy or a load balancer.
 #[tokio::test]
 async fn a_name_whose_address_has_no_media() {
     let Some(server) = real_server().await else { return };

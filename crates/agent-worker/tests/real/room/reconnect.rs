@@ -237,8 +237,8 @@ async fn a_long_outage_is_another_session_that_reports_what_it_lost() {
             "in order, nothing twice: {received:?}"
         );
     }
-    // What Ada did not get is reported as an upper bound; what we did not get is reported exactly, as
-    // all was for us.
+    // Messages that Ada did not get are reported as an upper bound; those that we did not get are reported
+    // exactly, as all was for us.
     let lost = u64::from(agent_sent) - ada_received.len() as u64;
     assert!(lost > 0 && lost <= again.unconfirmed, "{lost} lost, {} reported", again.unconfirmed);
     assert_eq!(u64::from(missed), u64::from(ada_sent) - received.len() as u64);
@@ -330,10 +330,10 @@ async fn leaving_does_not_hang_on_a_dead_link() {
     server.pause().expect("it stops");
     network.block_media(true);
     let start = Instant::now();
-    // This one is not read, and is not known to be lost yet.
+    // This message is not received, and its loss is not known yet.
     still.publish_data("last", "words").await.expect("queued");
     still.leave().await;
-    // This one is looking for its server.
+    // This room is reconnecting.
     let mut events = cut.events();
     network.cut();
     while !matches!(events.next().await, Some(RoomEvent::Reconnecting { .. })) {}
@@ -376,7 +376,7 @@ async fn an_expired_token_is_replaced_by_the_servers_newer_one() {
     tokio::time::sleep(Duration::from_secs(63)).await;
     network.cut();
     assert!(reconnected(&mut events, drop).await.resumed);
-    // The first one would not do any more.
+    // The first token would not be accepted any more.
     let late = WebRtc::default().connect(JoinRequest::new(server.url(), token)).await;
     let error = late.expect_err("it has expired").to_string();
     assert!(error.contains("401"), "{error}");

@@ -179,7 +179,7 @@ async fn over_tls_with_an_authority_of_our_own() {
     assert!(error.contains(&expected.replace("PORT", &relay.tls_port().to_string())), "{error}");
 }
 
-/// livekit-server's own, which relays to addresses of loopback only if it is told so.
+/// livekit-server's own, which relays to loopback addresses only if its configuration permits it.
 #[tokio::test]
 async fn through_the_turn_of_livekit_server_itself() {
     if official_host().await.is_none() {

@@ -1,4 +1,4 @@
-//! Jobs that are over because of their room, or of who is in it: on a real livekit-server, with official
+//! Jobs that end because of their room, or of the participants in it: on a real livekit-server, with official
 //! clients, and what the server then records.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const AGENT: &str = "host";
 const SOON: Duration = Duration::from_secs(30);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What the handlers and the worker report.
+/// Reports of the handlers and of the worker.
 #[derive(Debug)]
 enum Report {
     Began { job: String, same_room: bool },

@@ -54,7 +54,7 @@ fn quality(frames: &[EncodedFrame]) -> (f64, Vec<Duration>) {
 
 /// The official client's packets pass undisturbed, and those of our room are lost and late.
 #[tokio::test]
-async fn a_tone_has_the_gaps_and_the_jitter_that_were_asked_for() {
+async fn a_tone_has_the_configured_gaps_and_jitter() {
     let Some(server) = real_server_with(RealServer::builder().udp_proxy()).await else { return };
     if agent_testkit::official_host().await.is_none() {
         return;

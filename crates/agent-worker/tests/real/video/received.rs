@@ -156,7 +156,7 @@ async fn a_camera_that_is_published_again_is_seen_again_and_never_as_another_one
 }
 
 #[tokio::test]
-async fn a_layer_of_a_client_is_chosen_and_frames_say_when_they_were_captured() {
+async fn a_layer_of_a_client_is_chosen_and_frames_have_their_capture_times() {
     let Some(server) = real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {
         return;

@@ -51,7 +51,7 @@ impl State {
         Self { phase, media_gone: signal.media_gone.is_some() && phase != PhaseKind::Closed }
     }
 
-    /// All that are possible. The test fails if another one comes up.
+    /// All that are possible. The test fails if another one occurs.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         let all = PhaseKind::ALL.iter().flat_map(|phase| [(*phase, false), (*phase, true)]);
         let all = all.map(|(phase, media_gone)| Self { phase, media_gone });

@@ -23,7 +23,7 @@ enum Socket {
     Left,
 }
 
-/// What the machine has said so far.
+/// What follows from the outputs of the machine so far.
 pub(super) struct Model {
     socket: Socket,
     /// The room as the user knows it, from `Connected` on.
@@ -188,7 +188,11 @@ impl Model {
         );
         check(self.socket == Socket::Closed, || format!("closed, and the WebSocket is {:?}", self.socket))?;
         check(self.view.is_some() == self.disconnected, || {
-            format!("closed: was in the room {}, told of the end {}", self.view.is_some(), self.disconnected)
+            format!(
+                "closed: in the room {}, Disconnected reported {}",
+                self.view.is_some(),
+                self.disconnected
+            )
         })?;
         // A server does not let an agent rejoin that has left.
         check(!(self.join_failed && self.time && by_media), || {
@@ -217,7 +221,7 @@ impl Model {
             view.apply(event, &mut reconnecting)?;
         }
         let known = signal.roster.remote().map(|who| (who.identity.clone(), Tracks::of(who))).collect();
-        check(view.others == known, || format!("the events say {:?}, the room has {known:?}", view.others))
+        check(view.others == known, || format!("by the events {:?}, by the roster {known:?}", view.others))
     }
 
     /// No command waits any more once the room is closed, which it has to be at the end.

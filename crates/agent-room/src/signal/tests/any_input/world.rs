@@ -25,7 +25,7 @@ const OTHERS: usize = 3;
 pub(super) enum Op {
     /// An input of this kind. The number chooses its content.
     Input(InputKind, u32),
-    /// So many milliseconds pass; timers fire at their times.
+    /// This many milliseconds pass; timers fire at their times.
     Wait(u32),
 }
 
@@ -193,7 +193,7 @@ impl World {
                 return self.model.settled(&self.signal, REQUESTS, OTHERS);
             };
             self.model.output(&output)?;
-            // The layers below do what they are told.
+            // The layers below carry out their outputs at once.
             match output {
                 SignalOutput::Resume { .. } => {
                     self.signal.sync(LowerState::default(), Some("v=0 restart".to_owned()), self.now);

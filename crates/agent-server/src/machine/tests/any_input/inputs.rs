@@ -80,12 +80,12 @@ pub(super) fn input(kind: InputKind, number: u64, known: &mut Known, server: &Se
     let member = bits.pick(&known.members).unwrap_or(NO_ID);
     let job = bits.pick(&known.jobs).unwrap_or_else(|| "AJ_none".to_owned());
     let room = room_name(bits.below(3));
-    let says = |message| {
+    let worker_message = |message| {
         let message = Box::new(wire::WorkerMessage { message });
         Some(Input::WorkerMessage { worker, message })
     };
     let answers = |job_id, available, terminate, identity| {
-        says(Some(Message::Availability(wire::AvailabilityResponse {
+        worker_message(Some(Message::Availability(wire::AvailabilityResponse {
             job_id,
             available,
             terminate,
@@ -95,10 +95,14 @@ pub(super) fn input(kind: InputKind, number: u64, known: &mut Known, server: &Se
     };
     let reports = |job_id, status: wire::JobStatus| {
         let error = if status == wire::JobStatus::JsFailed { "text" } else { "" }.to_owned();
-        says(Some(Message::UpdateJob(wire::UpdateJobStatus { job_id, status: status.into(), error })))
+        worker_message(Some(Message::UpdateJob(wire::UpdateJobStatus {
+            job_id,
+            status: status.into(),
+            error,
+        })))
     };
     let updates = |status: wire::WorkerStatus, load| {
-        says(Some(Message::UpdateWorker(wire::UpdateWorkerStatus {
+        worker_message(Some(Message::UpdateWorker(wire::UpdateWorkerStatus {
             status: Some(status.into()),
             load,
             ..Default::default()
@@ -112,12 +116,12 @@ pub(super) fn input(kind: InputKind, number: u64, known: &mut Known, server: &Se
         }
         K::WorkerGone => Some(Input::WorkerGone { worker }),
         K::Garbage => Some(Input::WorkerGarbage { worker, problem: "garbage".to_owned() }),
-        K::EmptyMessage => says(None),
+        K::EmptyMessage => worker_message(None),
         K::Register | K::RegisterUnknownKind => {
             // Mostly for rooms, so that most jobs have a worker.
             let job_type = [0, 0, 0, 0, 1, 2][bits.below(6) as usize];
             let job_type = if kind == K::Register { job_type } else { UNKNOWN_KIND };
-            says(Some(Message::Register(wire::RegisterWorkerRequest {
+            worker_message(Some(Message::Register(wire::RegisterWorkerRequest {
                 agent_name: agent_name(bits.below(4).min(1)),
                 r#type: job_type,
                 ..Default::default()
@@ -133,13 +137,17 @@ pub(super) fn input(kind: InputKind, number: u64, known: &mut Known, server: &Se
             updates(wire::WorkerStatus::WsAvailable, [0.0, 0.5, 1.0, f32::NAN][bits.below(4) as usize])
         }
         K::Full => updates(wire::WorkerStatus::WsFull, 0.2),
-        K::Ping => says(Some(Message::Ping(wire::WorkerPing { timestamp: 7 }))),
-        K::Simulate | K::SimulateNowhere => says(Some(Message::SimulateJob(wire::SimulateJobRequest {
-            room: (kind == K::Simulate).then(|| wire::Room { name: room, ..Default::default() }),
-            participant: bits.is().then(wire::ParticipantInfo::default),
-            ..Default::default()
-        }))),
-        K::Migrate => says(Some(Message::MigrateJob(wire::MigrateJobRequest { job_ids: vec![job] }))),
+        K::Ping => worker_message(Some(Message::Ping(wire::WorkerPing { timestamp: 7 }))),
+        K::Simulate | K::SimulateNowhere => {
+            worker_message(Some(Message::SimulateJob(wire::SimulateJobRequest {
+                room: (kind == K::Simulate).then(|| wire::Room { name: room, ..Default::default() }),
+                participant: bits.is().then(wire::ParticipantInfo::default),
+                ..Default::default()
+            })))
+        }
+        K::Migrate => {
+            worker_message(Some(Message::MigrateJob(wire::MigrateJobRequest { job_ids: vec![job] })))
+        }
         K::MemberLeft => Some(Input::MemberLeft { member, reason: DisconnectReason::ClientInitiated }),
         K::MemberLost => Some(Input::MemberLeft { member, reason: DisconnectReason::SignalClosed }),
         K::SpeakersChanged => Some(Input::SpeakersChanged { room, speakers: vec![Speaker::new("ada", 0.5)] }),

@@ -23,8 +23,8 @@ pub(super) struct Jobs {
     workers: BTreeMap<WorkerId, Worker>,
     jobs: BTreeMap<String, Job>,
     now: Time,
-    /// What a worker has just said of a job.
-    said: Option<(WorkerId, String, Said)>,
+    /// What a worker has just reported about a job.
+    report: Option<(WorkerId, String, JobReport)>,
     /// The pings that are not answered.
     pings: Vec<(WorkerId, i64)>,
 }
@@ -38,7 +38,7 @@ struct Worker {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said {
+enum JobReport {
     Accept,
     Decline,
     Dismiss,
@@ -48,15 +48,15 @@ enum Said {
 #[derive(Default)]
 struct Job {
     asked: BTreeSet<WorkerId>,
-    /// Who is asked now, and until when all of them have time.
+    /// The worker that is asked now, and the deadline for the answers of all workers.
     open: Option<WorkerId>,
     until: Option<Time>,
     assigned: Option<WorkerId>,
     ended: bool,
     unserved: bool,
-    /// The server has ended it: when its worker is told at the latest, and whether it was.
-    tell_by: Option<Time>,
-    told: bool,
+    /// When the server, which has ended it, must have notified its worker, and whether it did.
+    notify_by: Option<Time>,
+    notified: bool,
 }
 
 impl Jobs {
@@ -67,7 +67,7 @@ impl Jobs {
             workers: BTreeMap::new(),
             jobs: BTreeMap::new(),
             now: Time::ZERO,
-            said: None,
+            report: None,
             pings: Vec::new(),
         }
     }
@@ -79,7 +79,7 @@ impl Jobs {
 
     /// What happens next; `None`: only time passes.
     pub(super) fn input(&mut self, input: Option<&Input>, now: Time) {
-        (self.now, self.said) = (now, None);
+        (self.now, self.report) = (now, None);
         match input {
             Some(Input::WorkerConnected { worker }) => drop(self.workers.entry(*worker).or_default()),
             Some(Input::WorkerGone { worker }) => self.gone(*worker),
@@ -100,21 +100,21 @@ impl Jobs {
             }
             Some(Message::Ping(ping)) => self.pings.push((from, ping.timestamp)),
             Some(Message::Availability(answer)) => {
-                let said = match (answer.available, answer.terminate) {
-                    (_, true) => Said::Dismiss,
-                    (true, false) => Said::Accept,
-                    (false, false) => Said::Decline,
+                let report = match (answer.available, answer.terminate) {
+                    (_, true) => JobReport::Dismiss,
+                    (true, false) => JobReport::Accept,
+                    (false, false) => JobReport::Decline,
                 };
                 let job = self.jobs.get_mut(&answer.job_id).filter(|job| job.open == Some(from));
                 if let Some(job) = job {
                     job.open = None;
-                    self.said = Some((from, answer.job_id.clone(), said));
+                    self.report = Some((from, answer.job_id.clone(), report));
                 }
             }
             Some(Message::UpdateJob(update))
                 if !matches!(update.status(), wire::JobStatus::JsPending | wire::JobStatus::JsRunning) =>
             {
-                self.said = Some((from, update.job_id.clone(), Said::Ended));
+                self.report = Some((from, update.job_id.clone(), JobReport::Ended));
             }
             _ => {}
         }
@@ -126,7 +126,7 @@ impl Jobs {
         self.pings.retain(|(of, _)| *of != worker);
         for job in self.jobs.values_mut() {
             job.open = job.open.filter(|open| *open != worker);
-            job.tell_by = job.tell_by.filter(|_| job.assigned != Some(worker));
+            job.notify_by = job.notify_by.filter(|_| job.assigned != Some(worker));
         }
     }
 
@@ -140,8 +140,8 @@ impl Jobs {
                 }
             }
             Output::Assign { worker, job, grant } => {
-                let accepted = (*worker, job.id.clone(), Said::Accept);
-                check(self.said.as_ref() == Some(&accepted), || format!("{} is assigned unasked", job.id))?;
+                let accepted = (*worker, job.id.clone(), JobReport::Accept);
+                check(self.report.as_ref() == Some(&accepted), || format!("{} is assigned unasked", job.id))?;
                 let room = job.room.as_ref().map(|room| room.name.as_str());
                 check(Some(grant.room.as_str()) == room && grant.agent, || {
                     format!("{} has {grant:?}", job.id)
@@ -155,7 +155,7 @@ impl Jobs {
             Output::Close { worker, .. } => {
                 let known = self.workers.contains_key(worker);
                 self.gone(*worker);
-                check(known, || format!("worker {worker} is closed, and is none"))
+                check(known, || format!("{worker} is closed, and is not a worker"))
             }
             Output::Log(ServerEvent::Ended { job_id, .. }) => self.ended(job_id),
             Output::Log(ServerEvent::Unserved { job_id, .. }) if !job_id.is_empty() => {
@@ -205,7 +205,7 @@ impl Jobs {
             }
             Message::Termination(termination) => {
                 let job = self.jobs.entry(termination.job_id.clone()).or_default();
-                let twice = std::mem::replace(&mut job.told, true);
+                let twice = std::mem::replace(&mut job.notified, true);
                 check(job.assigned == Some(to) && !twice, || format!("{termination:?} for worker {to}"))
             }
             Message::Assignment(_) => Err("the machine makes no tokens".to_owned()),
@@ -217,16 +217,16 @@ impl Jobs {
         let job = self.jobs.entry(id.to_owned()).or_default();
         let twice = std::mem::replace(&mut job.ended, true);
         check(!twice && !job.unserved, || format!("{id} ends a second time"))?;
-        match self.said.take() {
-            Some((worker, of, Said::Dismiss)) if of == id => {
+        match self.report.take() {
+            Some((worker, of, JobReport::Dismiss)) if of == id => {
                 check(job.asked.contains(&worker), || format!("{id} is dismissed by {worker}"))
             }
-            Some((worker, of, Said::Ended)) if of == id => check(job.assigned == Some(worker), || {
+            Some((worker, of, JobReport::Ended)) if of == id => check(job.assigned == Some(worker), || {
                 format!("{id} is ended by {worker}, who does not have it")
             }),
-            said => {
-                self.said = said;
-                job.tell_by = Some(now + delay);
+            report => {
+                self.report = report;
+                job.notify_by = Some(now + delay);
                 check(job.assigned.is_some(), || format!("{id} ends, and nobody has it"))
             }
         }
@@ -235,18 +235,18 @@ impl Jobs {
     /// After all outputs of an input.
     pub(super) fn settled(&self) -> Checked {
         check(self.pings.is_empty(), || format!("pings without an answer: {:?}", self.pings))?;
-        if let Some((worker, job, said @ (Said::Accept | Said::Dismiss))) = &self.said {
-            let done = self.jobs.get(job).is_some_and(|job| match said {
-                Said::Accept => job.assigned == Some(*worker),
+        if let Some((worker, job, report @ (JobReport::Accept | JobReport::Dismiss))) = &self.report {
+            let done = self.jobs.get(job).is_some_and(|job| match report {
+                JobReport::Accept => job.assigned == Some(*worker),
                 _ => job.ended,
             });
-            check(done, || format!("{worker} said {said:?} to {job}, and nothing came of it"))?;
+            check(done, || format!("{worker} reported {report:?} for {job}, without effect"))?;
         }
         for (id, job) in &self.jobs {
             let waits = job.open.is_some() && job.until.is_some_and(|until| until <= self.now);
-            check(!waits, || format!("{id} waits for {:?} since too long", job.open))?;
-            let untold = !job.told && job.tell_by.is_some_and(|by| by <= self.now);
-            check(!untold, || format!("the worker of {id} was not told that it is over"))?;
+            check(!waits, || format!("{id} waits too long for {:?}", job.open))?;
+            let overdue = !job.notified && job.notify_by.is_some_and(|by| by <= self.now);
+            check(!overdue, || format!("the worker of {id} was not notified of its end"))?;
         }
         Ok(())
     }

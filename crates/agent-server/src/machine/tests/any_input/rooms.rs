@@ -1,4 +1,5 @@
-//! What members may rely on: whom and what they are told of, compared with the outputs of the machine.
+//! What members may rely on: which participants and changes are reported to them, compared with the outputs
+//! of the machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use crate::machine::{Input, MemberId, Output, Reply, Request, RequestId, Server}
 #[derive(Default)]
 pub(super) struct Rooms {
     members: BTreeMap<MemberId, View>,
-    /// Who joins just now, and what it is told before the reply.
+    /// The member that joins now, and the events that it gets before the reply.
     joining: Option<(MemberId, Vec<RoomEvent>)>,
     /// The request without a reply.
     asked: Option<RequestId>,
@@ -48,7 +49,7 @@ impl Rooms {
             Some(Input::Requested { id, request }) => {
                 self.asked = Some(*id);
                 if let Request::Join(join) = request {
-                    // Only a new member is told anything by a join that it makes itself.
+                    // A join sends events to the joining member only if it is a new one.
                     let new = !self.members.contains_key(&join.member);
                     self.joining = new.then(|| (join.member, Vec::new()));
                 }
@@ -109,7 +110,7 @@ impl Rooms {
                     }
                     (Ok(Reply::Joined(_)), None) => Err("somebody joins a second time".to_owned()),
                     (_, Some((_, events))) => {
-                        check(events.is_empty(), || format!("who has not joined is told {events:?}"))
+                        check(events.is_empty(), || format!("a member that has not joined gets {events:?}"))
                     }
                     _ => Ok(()),
                 }

@@ -22,7 +22,7 @@ const FOREVER: Duration = Duration::from_secs(2_000);
 pub(in super::super) enum Op {
     /// An input of this kind. The number chooses what it is about, and its content.
     Input(InputKind, u64),
-    /// So many milliseconds pass; timers fire at their times.
+    /// This many milliseconds pass; timers fire at their times.
     Pass(u32),
 }
 

@@ -206,7 +206,7 @@ async fn repeat(sender: Arc<Sender>, inbox: Mailbox) {
             sender.send(|sequencer| sequencer.answer()).await
         };
         if let Err(error) = sent.await {
-            tracing::debug!("could not answer a newcomer: {}", line(error));
+            tracing::debug!("could not announce this job to a new subscriber: {}", line(error));
         }
         tokio::time::sleep(REPEAT_PAUSE).await;
     }

@@ -9,7 +9,8 @@ use agent_worker::{JobContext, JobError, Outcome, RetryPolicy, RoomEvent, Worker
 
 use super::{Report, Reports, SOON, Stage, text};
 
-/// One job, one agent in the room, several attempts: the event stream of each replays who is present.
+/// One job, one agent in the room, several attempts: the event stream of each replays the present
+/// participants.
 #[tokio::test]
 async fn a_flaky_handler_stays_in_its_room() {
     let handler = |ctx: JobContext, _: Reports| async move {
@@ -43,7 +44,7 @@ async fn a_flaky_handler_stays_in_its_room() {
     let agent = stage.called("flaky").await;
     for expected in ["attempt 1: ada", "attempt 2: ada bob"] {
         let report = async {
-            // Only one that comes when the attempt knows of everybody counts: it is sent until it is
+            // Only a message that arrives when the attempt knows of everybody counts: it is sent until it is
             // received.
             let mut again = tokio::time::interval(Duration::from_millis(200));
             loop {
@@ -72,7 +73,8 @@ async fn a_flaky_handler_stays_in_its_room() {
     stage.stop().await;
 }
 
-/// What an attempt has not read, and what is sent in the wait for the next one, is the next one's.
+/// Messages that an attempt has not read, and messages sent before the next one begins, are queued for the
+/// next one.
 #[tokio::test]
 async fn data_wait_for_the_next_attempt() {
     let handler = |ctx: JobContext, _: Reports| async move {
@@ -117,7 +119,7 @@ async fn data_wait_for_the_next_attempt() {
     send(&["3"]).await;
     assert_eq!(stage.called("worker").await, agent, "the same agent");
     send(&["4", "end"]).await;
-    // All six are events that no stream of events has had: that of the first attempt was not read.
+    // All six are events that no stream has delivered: the stream of the first attempt was not read.
     for expected in ["attempt 1: 1 fail, 0", "attempt 2: 2 3 4 end, 6"] {
         let next = tokio::time::timeout(SOON, report.next()).await.expect("in time");
         assert_eq!(next.expect("the room stays").expect("nothing is missing").payload, expected);

@@ -27,7 +27,7 @@ async fn obedient(ctx: JobContext, reports: Reports) -> JobResult {
     }
 }
 
-/// The table of the design.
+/// The expected outcome of each combination.
 fn expected(reason: &CancelReason, returns: &str) -> String {
     match (reason, returns) {
         (CancelReason::Deadline, _) => "job_timeout".to_owned(),
@@ -41,7 +41,7 @@ fn expected(reason: &CancelReason, returns: &str) -> String {
     }
 }
 
-/// What makes a job stop.
+/// The reasons for which a job stops.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cause {
     Deadline,
@@ -75,7 +75,7 @@ impl Cause {
         match self {
             // By itself.
             Self::Deadline | Self::Shutdown => {}
-            // To all of them, later.
+            // All jobs together, later.
             Self::Drained => {}
             Self::DispatchDeleted => drop(api.delete_dispatch(room, dispatch).await.expect("deleted")),
             Self::RoomDeleted => api.delete_room(room).await.expect("deleted"),
@@ -88,7 +88,7 @@ impl Cause {
     }
 }
 
-/// One row of the table: a job for each thing that a handler can do.
+/// One reason: a job for each behaviour of a handler.
 async fn row(cause: Cause) {
     let change = |builder: WorkerBuilder| match cause {
         Cause::Deadline => builder.job_timeout(Duration::from_secs(1)),

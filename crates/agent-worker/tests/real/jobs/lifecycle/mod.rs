@@ -64,7 +64,7 @@ struct Stage {
     received: mpsc::UnboundedReceiver<(String, Report)>,
     /// Reports of other rooms that came meanwhile.
     kept: BTreeMap<String, Vec<Report>>,
-    /// Others in the rooms, until the end.
+    /// Other participants, who stay in the rooms until the end.
     guests: Vec<Room>,
 }
 

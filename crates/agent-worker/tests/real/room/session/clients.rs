@@ -208,7 +208,7 @@ async fn calls_go_both_ways(pair: Pair) {
     assert_eq!(error.0, u64::from(RpcErrorCode::ResponseTimeout.code()), "{kind:?}: {error:?}");
     let absent = room.perform_rpc("bob", "echo", "").await.expect_err("nobody there");
     assert!(absent.is(RpcErrorCode::RecipientNotFound), "{absent:?}");
-    // Who leaves answers no more.
+    // A participant who leaves does not answer.
     let caller = room.clone();
     let calling = tokio::spawn(async move { caller.perform_rpc("ada", "hangs", "").await });
     assert_eq!(room.perform_rpc("ada", "echo", "sent later").await.as_deref(), Ok("sent later"));
@@ -217,7 +217,8 @@ async fn calls_go_both_ways(pair: Pair) {
     assert!(left.is(RpcErrorCode::RecipientDisconnected), "{left:?}");
 }
 
-/// What an agent says and writes down, as a front end and another agent receive it.
+/// Transcripts that an agent sends of its own speech and of others', as a front end and another agent receive
+/// them.
 #[tokio::test]
 async fn transcripts_of_an_agent_arrive_as_those_of_their_speakers() {
     let kind = ClientKind::Python12;

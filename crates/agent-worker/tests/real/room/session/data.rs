@@ -1,4 +1,4 @@
-//! Data both ways, and what this version does not take.
+//! Data in both directions, and packets that this version ignores.
 
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,8 @@ async fn data_goes_both_ways_reliably_and_not() {
         assert_eq!((data.sender.as_deref(), data.reliable), (Some("ada"), reliable));
     }
 
-    // Much at once arrives whole and in order, also when the agent leaves right after it.
+    // Many messages at once arrive completely and in order, also when the agent leaves immediately after
+    // them.
     for n in 0..100_u32 {
         room.publish_data("bulk", [n.to_be_bytes().to_vec(), vec![0; 10_000]].concat()).await.expect("sent");
     }
@@ -71,7 +72,7 @@ async fn data_goes_both_ways_reliably_and_not() {
     ada.wait_for(left, SOON).await.expect("the agent is gone");
 }
 
-/// What peers send and the agent does not read.
+/// Data of peers that the agent does not read.
 #[tokio::test]
 async fn an_unknown_method_is_refused_at_once_and_unread_streams_are_logged() {
     let Some(server) = real_server().await else { return };
@@ -97,7 +98,7 @@ async fn an_unknown_method_is_refused_at_once_and_unread_streams_are_logged() {
     // And the room stays.
     ada.send(DataMessage::new("still here").topic("t")).await.expect("sent");
     until(&mut events, |event| matches!(event, RoomEvent::DataReceived(_)).then_some(())).await;
-    let streams = log.lines_with("a stream waits to be read");
+    let streams = log.lines_with("a stream waits to be read, and its topic has no reader");
     assert!(matches!(&streams[..], [line] if line.contains("topic=lk.chat sender=ada")), "{streams:?}");
     let calls = log.lines_with("an RPC request was refused with error 1400");
     assert!(matches!(&calls[..], [line] if line.contains("method=greet sender=ada")), "{calls:?}");

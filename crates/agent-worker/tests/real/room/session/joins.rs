@@ -1,4 +1,4 @@
-//! How a session begins, is opened again by itself, and ends.
+//! How a session begins, is re-established automatically, and ends.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ async fn every_end_of_a_room_has_its_reason() {
 }
 
 #[tokio::test]
-async fn a_refused_join_reports_what_to_do() {
+async fn a_refused_join_reports_the_remedy() {
     let Some(server) = real_server().await else { return };
     let error = refusal(server.url(), "nonsense").await;
     assert!(matches!(&error, JoinError::Failed(JoinFailure::Unauthorized { status: 401, .. })), "{error:?}");

@@ -145,7 +145,7 @@ async fn our_own_changes_are_seen_by_others() {
 }
 
 #[tokio::test]
-async fn what_the_server_api_does_is_reported() {
+async fn actions_of_the_server_api_are_reported() {
     let Some(server) = real_server().await else { return };
     let room = join(&server, "api", "agent").await;
     let mut events = room.events();

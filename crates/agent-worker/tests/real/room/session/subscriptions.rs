@@ -15,7 +15,7 @@ use super::{SOON, ada, until};
 use crate::support::network::Network;
 
 #[tokio::test]
-async fn only_what_was_asked_for_is_subscribed() {
+async fn only_requested_tracks_are_subscribed() {
     let Some(server) = real_server().await else { return };
     if agent_testkit::official_host().await.is_none() {
         return;
@@ -37,7 +37,7 @@ async fn only_what_was_asked_for_is_subscribed() {
             })
             .await;
         } else {
-            // No subscription is among all that comes until the room is left.
+            // There is no subscription among all events until the room is left.
             ada.send(DataMessage::new("done").to(&identity)).await.expect("sent");
             let none = until(&mut events, |event| match event {
                 RoomEvent::TrackSubscribed { .. } => Some(false),
@@ -77,14 +77,14 @@ async fn a_room_without_subscriptions_receives_no_media() {
         if mode == AutoSubscribe::All {
             until(&mut events, |event| matches!(event, RoomEvent::TrackSubscribed { .. }).then_some(()))
                 .await;
-            // What comes is sound.
+            // The received frames are sound.
             let deadline = tokio::time::Instant::now() + SOON;
             while count.load(Ordering::Relaxed) < 300 {
                 assert!(tokio::time::Instant::now() < deadline, "no sound comes");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         } else {
-            // As long as six hundred packets of sound.
+            // The duration of six hundred packets of sound.
             tokio::time::sleep(Duration::from_secs(6)).await;
         }
         packets.push(count.load(Ordering::Relaxed));
