@@ -30,11 +30,11 @@ pub(crate) enum TransportEvent {
     Restarted,
     /// Ask the system from which address it would send to this one; the answer goes to
     /// [`MediaConnection::routed`].
-    WantsRoute { remote: SocketAddr },
+    NeedsRoute { remote: SocketAddr },
     /// An address of ours, for the server.
     Candidate { text: String },
     /// UDP seems to be blocked: connect to this address over TCP.
-    WantsTcp { remote: SocketAddr },
+    NeedsTcp { remote: SocketAddr },
     /// TCP may be blocked, too: carry out this action of a relay.
     Relay(RelayEvent),
     /// Nothing arrives any more. A [`MediaConnection::restart`] may help.

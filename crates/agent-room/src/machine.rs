@@ -477,9 +477,9 @@ impl<M: MediaConnection> Machine<M> {
                     Received::Garbage => self.signal.violation(),
                 }
             }
-            TransportEvent::WantsRoute { remote } => self.outputs.push_back(Output::FindRoute { remote }),
+            TransportEvent::NeedsRoute { remote } => self.outputs.push_back(Output::FindRoute { remote }),
             TransportEvent::Candidate { text } => self.signal.own_candidate(&text),
-            TransportEvent::WantsTcp { remote } => self.outputs.push_back(Output::ConnectTcp { remote }),
+            TransportEvent::NeedsTcp { remote } => self.outputs.push_back(Output::ConnectTcp { remote }),
             TransportEvent::Relay(event) => self.outputs.push_back(match event {
                 RelayEvent::Open { relay, host, port, transport } => {
                     Output::OpenRelay { relay, host, port, transport }

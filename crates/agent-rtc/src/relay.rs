@@ -40,13 +40,13 @@ pub(super) struct RelayConnections {
     /// Keyed by the numbers of the relays.
     senders: BTreeMap<u32, mpsc::Sender<Vec<u8>>>,
     events: mpsc::Receiver<RelayEvent>,
-    tell: mpsc::Sender<RelayEvent>,
+    event_sender: mpsc::Sender<RelayEvent>,
 }
 
 impl RelayConnections {
     pub(super) fn new() -> Self {
-        let (tell, events) = mpsc::channel(MAX_WAITING);
-        Self { tasks: JoinSet::new(), senders: BTreeMap::new(), events, tell }
+        let (event_sender, events) = mpsc::channel(MAX_WAITING);
+        Self { tasks: JoinSet::new(), senders: BTreeMap::new(), events, event_sender }
     }
 
     /// Connects to a TURN server.
@@ -61,16 +61,16 @@ impl RelayConnections {
         let (sender, messages) = mpsc::channel(MAX_WAITING);
         self.senders.insert(relay, sender);
         let net = net.clone().connect_timeout(CONNECT_LIMIT);
-        let tell = self.tell.clone();
+        let event_sender = self.event_sender.clone();
         let task = async move {
             let error = match transport {
-                RelayTransport::Udp => datagrams(relay, &host, port, messages, &net, &tell).await,
-                RelayTransport::Tcp => stream(relay, &host, port, false, messages, &net, &tell).await,
-                RelayTransport::Tls => stream(relay, &host, port, true, messages, &net, &tell).await,
+                RelayTransport::Udp => datagrams(relay, &host, port, messages, &net, &event_sender).await,
+                RelayTransport::Tcp => stream(relay, &host, port, false, messages, &net, &event_sender).await,
+                RelayTransport::Tls => stream(relay, &host, port, true, messages, &net, &event_sender).await,
             };
             if let Err(error) = error {
                 // Without a receiver it is of no use.
-                let _ = tell.send(RelayEvent::Closed { relay, error }).await;
+                let _ = event_sender.send(RelayEvent::Closed { relay, error }).await;
             }
         };
         self.tasks.spawn(task.in_current_span());
@@ -127,11 +127,11 @@ async fn datagrams(
     port: u16,
     mut messages: mpsc::Receiver<Vec<u8>>,
     net: &NetOptions,
-    tell: &mpsc::Sender<RelayEvent>,
+    event_sender: &mpsc::Sender<RelayEvent>,
 ) -> Result<(), String> {
     let socket: UdpSocket = connect_datagrams(host, port, net).await.map_err(|error| describe(&error))?;
     let local = socket.local_addr().map_err(|error| describe_io(&error))?;
-    let _ = tell.send(RelayEvent::Opened { relay, local }).await;
+    let _ = event_sender.send(RelayEvent::Opened { relay, local }).await;
     let mut buffer = [0; MAX_PIECE];
     loop {
         tokio::select! {
@@ -143,7 +143,7 @@ async fn datagrams(
             received = socket.recv(&mut buffer) => {
                 let len = received.map_err(|error| describe_io(&error))?;
                 let contents = Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default());
-                let _ = tell.send(RelayEvent::Received { relay, contents }).await;
+                let _ = event_sender.send(RelayEvent::Received { relay, contents }).await;
             }
         }
     }
@@ -157,12 +157,12 @@ async fn stream(
     secure: bool,
     mut messages: mpsc::Receiver<Vec<u8>>,
     net: &NetOptions,
-    tell: &mpsc::Sender<RelayEvent>,
+    event_sender: &mpsc::Sender<RelayEvent>,
 ) -> Result<(), String> {
     let stream: Stream = connect_relay(host, port, secure, net).await.map_err(|error| describe(&error))?;
     // Only shown in a candidate; nobody connects to it.
     let local = SocketAddr::from(([0, 0, 0, 0], 0));
-    let _ = tell.send(RelayEvent::Opened { relay, local }).await;
+    let _ = event_sender.send(RelayEvent::Opened { relay, local }).await;
     let (mut reader, mut writer) = tokio::io::split(stream);
     let read = async {
         let mut buffer = BytesMut::new();
@@ -171,7 +171,8 @@ async fn stream(
             if reader.read_buf(&mut buffer).await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
             }
-            let _ = tell.send(RelayEvent::Received { relay, contents: buffer.split().freeze() }).await;
+            let _ =
+                event_sender.send(RelayEvent::Received { relay, contents: buffer.split().freeze() }).await;
         }
     };
     let write = async {

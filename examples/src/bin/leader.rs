@@ -79,7 +79,7 @@ impl Member {
         let Some(lease) = lease else { return Ok(()) };
         tokio::select! {
             done = self.lead(&lease) => done,
-            why = lease.lost() => Err(format!("lost the lead: {why:?}").into()),
+            why = lease.lost() => Err(format!("lost the lease: {why:?}").into()),
         }
     }
 

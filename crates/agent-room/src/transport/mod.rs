@@ -218,7 +218,7 @@ impl MediaConnection for Transport {
         if self.tcp_at().is_some_and(|at| at <= now) {
             for path in self.tcp.iter_mut().filter(|path| path.state == TcpState::Untried) {
                 path.state = TcpState::Asked;
-                self.events.push_back(TransportEvent::WantsTcp { remote: path.candidate.addr() });
+                self.events.push_back(TransportEvent::NeedsTcp { remote: path.candidate.addr() });
             }
         }
         self.relays_timeout(now);
@@ -405,7 +405,7 @@ impl MediaConnection for Transport {
         let Some((local, new)) = self.paths.routed(remote, local) else {
             self.reach_by_relay(candidate, now);
             for distant in self.paths.ask_distant() {
-                self.events.push_back(TransportEvent::WantsRoute { remote: *distant });
+                self.events.push_back(TransportEvent::NeedsRoute { remote: *distant });
             }
             return;
         };
@@ -617,7 +617,7 @@ impl Transport {
             }
             Announced::New => {
                 self.unrouted.push(candidate);
-                self.events.push_back(TransportEvent::WantsRoute { remote });
+                self.events.push_back(TransportEvent::NeedsRoute { remote });
                 true
             }
             Announced::Known => true,

@@ -68,13 +68,13 @@ pub enum Fault {
     Removed,
     /// The connection to a room is lost for good.
     RoomLost,
-    /// The connection to a room is lost, and comes back into another room of the same name.
+    /// The connection to a room is lost, and re-established to another room of the same name.
     RoomReplaced,
     /// A worker's process is killed.
     Kill,
     /// A worker's process is stopped for a while: its clock jumps.
     ClockJump,
-    /// The server is restarted: it has forgotten everything.
+    /// The server is restarted, without its state.
     ServerRestart,
     /// A worker is drained and started again.
     Drain,

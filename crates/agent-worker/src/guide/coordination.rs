@@ -18,7 +18,7 @@
 //!     let lease = ctx.elect(ctx.room().name()).await?.lead().await?; // or match on it, and work as a follower meanwhile
 //!     tokio::select! {
 //!         done = coordinate(&lease) => done,
-//!         why = lease.lost() => Err(format!("lost the lead: {why:?}").into()),
+//!         why = lease.lost() => Err(format!("lost the lease: {why:?}").into()),
 //!     }
 //! }
 //!

@@ -24,10 +24,10 @@ const KEEPALIVE: Duration = Duration::from_secs(7);
 pub(super) enum MediaMessage {
     Ready,
     Restarted,
-    WantsRoute,
+    NeedsRoute,
     Candidate,
-    WantsTcp,
-    WantsRelay,
+    NeedsTcp,
+    NeedsRelay,
     Silent,
     Reliable,
     Lossy,
@@ -46,10 +46,10 @@ impl MediaMessage {
     pub(super) const ALL: [Self; 14] = [
         Self::Ready,
         Self::Restarted,
-        Self::WantsRoute,
+        Self::NeedsRoute,
         Self::Candidate,
-        Self::WantsTcp,
-        Self::WantsRelay,
+        Self::NeedsTcp,
+        Self::NeedsRelay,
         Self::Silent,
         Self::Reliable,
         Self::Lossy,
@@ -151,10 +151,10 @@ impl MediaConnection for Scripted {
         let event = match MediaMessage::ALL.get(usize::from(*first)) {
             Some(MediaMessage::Ready) => TransportEvent::Ready,
             Some(MediaMessage::Restarted) => TransportEvent::Restarted,
-            Some(MediaMessage::WantsRoute) => TransportEvent::WantsRoute { remote: address(n) },
+            Some(MediaMessage::NeedsRoute) => TransportEvent::NeedsRoute { remote: address(n) },
             Some(MediaMessage::Candidate) => TransportEvent::Candidate { text: format!("candidate:{n}") },
-            Some(MediaMessage::WantsTcp) => TransportEvent::WantsTcp { remote: address(n) },
-            Some(MediaMessage::WantsRelay) => TransportEvent::Relay(RelayEvent::Open {
+            Some(MediaMessage::NeedsTcp) => TransportEvent::NeedsTcp { remote: address(n) },
+            Some(MediaMessage::NeedsRelay) => TransportEvent::Relay(RelayEvent::Open {
                 relay: n.into(),
                 host: "relay.test".to_owned(),
                 port: 3478,
@@ -204,7 +204,7 @@ impl MediaConnection for Scripted {
     }
 
     fn tcp_closed(&mut self, remote: SocketAddr, _: Time) {
-        self.events.push_back(TransportEvent::WantsTcp { remote });
+        self.events.push_back(TransportEvent::NeedsTcp { remote });
     }
 
     fn ice_servers(&mut self, servers: Vec<IceServer>, forced: bool, _: u64, _: Time) {
@@ -250,7 +250,7 @@ impl MediaConnection for Scripted {
     fn candidate(&mut self, text: &str, _: Time) -> bool {
         let usable = text.starts_with("candidate:");
         if usable {
-            self.events.push_back(TransportEvent::WantsRoute { remote: address(1) });
+            self.events.push_back(TransportEvent::NeedsRoute { remote: address(1) });
         }
         usable
     }

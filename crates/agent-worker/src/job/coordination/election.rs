@@ -142,7 +142,7 @@ struct Task {
     /// Last error of the store.
     failure: Option<CoordinationError>,
     meter: Arc<Meter>,
-    /// Counts the lead in a gauge.
+    /// Counts the held lease in a gauge.
     lead: Option<GaugeGuard>,
 }
 

@@ -10,7 +10,7 @@ use super::election::{Candidate, CandidateState};
 
 /// The result of [`JobContext::elect`](crate::JobContext::elect).
 #[derive(Debug)]
-#[must_use = "dropping it releases the lead, or stops following"]
+#[must_use = "dropping it releases the lease, or stops following"]
 #[non_exhaustive]
 pub enum Leadership {
     /// This job leads.
@@ -36,7 +36,7 @@ pub enum Leadership {
 ///             lease.write("first of all").await?;
 ///             tokio::select! {
 ///                 _ = ctx.cancelled() => {} // the lease is released on return
-///                 why = lease.lost() => return Err(format!("lost the lead: {why:?}").into()),
+///                 why = lease.lost() => return Err(format!("lost the lease: {why:?}").into()),
 ///             }
 ///         }
 ///         Leadership::Follower(follower) => println!("{} leads", follower.leader()),

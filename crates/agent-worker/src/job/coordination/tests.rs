@@ -263,7 +263,7 @@ async fn a_lease_that_was_lost_before_the_first_poll_is_returned_as_lost() {
     first.release().await;
     tokio::time::sleep(LEASE).await; // it leads
     store.set(FAILS);
-    tokio::time::sleep(LEASE).await; // it has lost the lead
+    tokio::time::sleep(LEASE).await; // it has lost the lease
     let lease = follower.lead().await.unwrap();
     assert!(lease.is_lost());
     assert_eq!(lease.lost().await, LeaseLoss::Expired);
