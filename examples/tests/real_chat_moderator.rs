@@ -51,6 +51,7 @@ impl Stage {
             .env("LIVEKIT_API_KEY", self.server.api_key())
             .env("LIVEKIT_API_SECRET", self.server.api_secret().expose())
             .env_remove("LIVEKIT_AGENT_NAME_OVERRIDE")
+            .env("LIVEKIT_AGENT_HTTP_PORT", "off")
             .stdout(Stdio::null())
             .spawn()
             .expect("a process");

@@ -2,7 +2,8 @@
 #![cfg(unix)]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail, and shows what it saw")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use agent_testkit::{RealServer, real_server};
+use agent_testkit::{DispatchRequest, RealServer, real_server};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -35,6 +36,7 @@ impl Greeter {
             .env("LIVEKIT_API_KEY", server.api_key())
             .env("LIVEKIT_API_SECRET", server.api_secret().expose())
             .env_remove("LIVEKIT_AGENT_NAME_OVERRIDE")
+            .env("LIVEKIT_AGENT_HTTP_PORT", "off")
             .env_remove("RUST_LOG")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -95,6 +97,50 @@ async fn start_logs_json_and_drains() {
         greeter.send(Signal::SIGTERM);
         assert_eq!(greeter.end().0, Some(0));
     }
+}
+
+/// Health over HTTP, from the registration to the end of the drain.
+#[tokio::test]
+async fn start_serves_its_health() {
+    let Some(server) = real_server().await else { return };
+    let greeter = Greeter::run(&server, &["start", "--http-port", "0", "--http-host", "127.0.0.1"]);
+    let lines = greeter.wait_for("serving health and status");
+    let line: serde_json::Value = serde_json::from_str(lines.last().expect("a line")).expect("JSON");
+    let address: SocketAddr = line["address"].as_str().expect("an address").parse().expect("an address");
+    // The log says that it is registered a moment before the server has confirmed it.
+    while get(address, "/readyz") != (200, "OK".to_owned()) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let job = DispatchRequest::new("greeter", "lobby").metadata(r#"{"name":"Ada"}"#);
+    server.api().create_dispatch(job).await.expect("dispatched");
+    let list = loop {
+        let (_, body) = get(address, "/jobs");
+        let list: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        if list["jobs"][0]["state"] == "running" {
+            break list;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!((&list["total"], &list["jobs"][0]["room"]), (&1.into(), &"lobby".into()), "{list}");
+    greeter.send(Signal::SIGTERM);
+    while get(address, "/readyz") != (503, "draining".to_owned()) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(get(address, "/healthz").0, 200);
+    server.api().delete_room("lobby").await.expect("deleted");
+    assert_eq!(greeter.end().0, Some(0));
+}
+
+/// Status and body.
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect_timeout(&address, SOON).expect("it listens");
+    stream.set_read_timeout(Some(SOON)).expect("set");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, body.to_owned())
 }
 
 #[tokio::test]

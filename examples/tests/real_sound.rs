@@ -33,6 +33,7 @@ impl Example {
             .env("LIVEKIT_API_SECRET", server.api_secret().expose())
             .env_remove("LIVEKIT_AGENT_NAME")
             .env_remove("LIVEKIT_AGENT_NAME_OVERRIDE")
+            .env("LIVEKIT_AGENT_HTTP_PORT", "off")
             .stdout(Stdio::null())
             .spawn()
             .expect("a process");

@@ -86,6 +86,7 @@ impl Speech {
             .env("LIVEKIT_API_SECRET", server.api_secret().expose())
             .env("LIVEKIT_AGENT_NAME", AGENT)
             .env_remove("LIVEKIT_AGENT_NAME_OVERRIDE")
+            .env("LIVEKIT_AGENT_HTTP_PORT", "off")
             .stdout(Stdio::null())
             .spawn()
             .expect("a process");

@@ -106,6 +106,7 @@ pub use shutdown::{
     FAILED_EXIT_CODE, FORCED_EXIT_CODE, Shutdown, ShutdownAction, ShutdownInput, ShutdownLimits, SignalFilter,
 };
 pub use worker::{
-    AbortCause, DrainReport, EndedJob, Input, JobTimer, JoinedRoom, LinkError, MIN_DEPARTURE_TIMEOUT, Notice,
-    OfferId, Output, Presence, RoomEnd, SlotCounts, StopError, Timer, Violation, Worker,
+    AbortCause, DrainReport, EndedJob, HealthProblem, Input, JobTimer, JoinedRoom, LinkError, LiveJob,
+    LiveState, MIN_DEPARTURE_TIMEOUT, Notice, OfferId, Output, Presence, RoomEnd, SlotCounts, StopError,
+    Timer, Violation, Worker,
 };

@@ -43,6 +43,8 @@ pub mod checkpoint;
 pub mod cli;
 pub mod coordination;
 pub mod guide;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod job;
 #[cfg(feature = "media")]
 pub mod media;

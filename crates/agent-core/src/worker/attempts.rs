@@ -16,6 +16,9 @@ impl Worker {
         if let Some(entry) = self.jobs.get_mut(id).filter(|entry| entry.state.has_attempt()) {
             entry.took = Some(now - entry.attempt_at);
             entry.room_gone = room_gone;
+            if let AttemptEnd::Error { text, .. } | AttemptEnd::Panicked(text) = &end {
+                entry.keep_error(text);
+            }
         }
         self.apply(id, JobInput::Ended(end.bounded()), now);
     }

@@ -51,6 +51,8 @@ pub(super) struct Entry {
     pub(super) room: RoomWatch,
     /// The server closed the room, and with it the job.
     pub(super) room_closed: bool,
+    /// Of the last attempt that ended with one, shortened.
+    pub(super) last_error: Option<Arc<str>>,
 }
 
 /// One grant of a job to us.

@@ -235,6 +235,7 @@ impl Worker {
             retry_wait: Duration::ZERO,
             room: RoomWatch::default(),
             room_closed: false,
+            last_error: None,
         }
     }
 

@@ -12,6 +12,7 @@
 //! - `room_rules`: when a job is over because of who is in its room; `room_end`: because the room ended;
 //!   `watch`: these rules, progress, second jobs.
 //! - `drain`: stopping.
+//! - `health`: whether it works and gets jobs; `live_jobs`: which it has; `view`: the types of both.
 
 mod attempts;
 mod closing;
@@ -20,13 +21,16 @@ mod closing;
 pub(crate) mod coverage;
 mod drain;
 mod entries;
+mod health;
 mod io;
 mod jobs;
 mod link;
+mod live_jobs;
 mod room_end;
 mod room_rules;
 mod steps;
 mod timers;
+mod view;
 mod watch;
 mod wire;
 
@@ -37,6 +41,7 @@ pub use io::{
 pub use room_end::RoomEnd;
 pub use room_rules::{JoinedRoom, MIN_DEPARTURE_TIMEOUT, Presence};
 pub use timers::{JobTimer, Timer};
+pub use view::{HealthProblem, LiveJob, LiveState};
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -13,6 +13,7 @@ mod connection;
 mod drain;
 mod election;
 mod election_promises;
+mod health;
 mod jobs;
 mod outcomes;
 #[cfg(feature = "script")]

@@ -50,6 +50,8 @@ pub(super) enum Command {
 pub(super) struct StartOptions {
     #[command(flatten)]
     pub(super) common: CommonOptions,
+    #[command(flatten)]
+    pub(super) http: HttpOptions,
     /// Of the official command line; it has no effect
     #[arg(long, hide = true)]
     simulation: bool,
@@ -59,6 +61,8 @@ pub(super) struct StartOptions {
 pub(super) struct DevOptions {
     #[command(flatten)]
     pub(super) common: CommonOptions,
+    #[command(flatten)]
+    pub(super) http: HttpOptions,
     /// Of the official command line, where an interpreter loads changed files; it has no effect
     #[arg(long, hide = true, overrides_with = "no_reload")]
     reload: bool,
@@ -153,6 +157,18 @@ pub(super) struct LogOptions {
     /// How its lines are written [default: json; text in dev and for a single job]
     #[arg(long, value_name = "FORMAT")]
     pub(super) log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Health and status over HTTP")]
+pub(super) struct HttpOptions {
+    /// The port: 0 for a free one, off for none [default: 8081, in dev a free one] [env:
+    /// LIVEKIT_AGENT_HTTP_PORT]
+    #[arg(long, value_name = "PORT")]
+    pub(super) http_port: Option<String>,
+    /// The address to listen on [default: all, in dev 127.0.0.1] [env: LIVEKIT_AGENT_HTTP_HOST]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) http_host: Option<String>,
 }
 
 /// The form of the log's lines.
@@ -286,6 +302,7 @@ mod tests {
             (&["start", "--drain-timeout", "-1"], "-1"),
             (&["dev", "--log-format", "xml"], "json, text"),
             (&["schema", "--url", "ws://h"], "--url"),
+            (&["simulate", "--http-port", "0"], "--http-port"),
         ] {
             let error = parsed(args).err().unwrap_or_default();
             assert!(error.contains(named), "{args:?}: {error}");

@@ -5,6 +5,7 @@ use std::io;
 use agent_core::FAILED_EXIT_CODE;
 use agent_net::ApiError;
 
+use crate::cli::http::{AddressError, ListenError};
 use crate::cli::log::LevelError;
 use crate::worker::WorkerError;
 use crate::worker::config_error::ConfigError;
@@ -17,6 +18,10 @@ const WRONG_USE: u8 = 2;
 pub(super) enum CliError {
     #[error(transparent)]
     Level(#[from] LevelError),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     #[error("{0}")]
     Schema(&'static str),
     #[error("the schema could not be written")]
@@ -32,10 +37,10 @@ pub(super) enum CliError {
 impl CliError {
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Level(_) => WRONG_USE,
+            Self::Level(_) | Self::Address(_) => WRONG_USE,
             Self::Config(error) => error.exit_code(),
             Self::Worker(error) => error.exit_code(),
-            Self::Job(_) | Self::Schema(_) | Self::Output(_) => FAILED_EXIT_CODE,
+            Self::Job(_) | Self::Listen(_) | Self::Schema(_) | Self::Output(_) => FAILED_EXIT_CODE,
         }
     }
 }

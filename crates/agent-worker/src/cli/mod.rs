@@ -32,12 +32,18 @@
 //! In all commands but `start`, a signal ends jobs at once unless `--drain-timeout` is set: they are
 //! cancelled, and have their grace.
 //!
+//! `start` and `dev` serve [health, status and jobs](crate::http) over HTTP: on port 8081 of all addresses,
+//! in `dev` on a free port of 127.0.0.1, which the log names; `--http-port` and `--http-host`, or
+//! `LIVEKIT_AGENT_HTTP_PORT` and `LIVEKIT_AGENT_HTTP_HOST`, choose another one, and port `off` none. If
+//! another program has the port, the exit code is 1.
+//!
 //! The log is written to the standard error. Its level is `--log-level`, `RUST_LOG`, `LIVEKIT_LOG_LEVEL` or
 //! `LOG_LEVEL`, whichever is set first, and otherwise `info`, or `debug` of everything but libraries in
 //! `dev`. If the program has installed a `tracing` subscriber before, that one is used.
 
 mod args;
 mod error;
+mod http;
 mod job;
 mod json;
 mod log;
@@ -50,6 +56,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::runtime;
+use tokio::task::JoinSet;
 
 use agent_core::FAILED_EXIT_CODE;
 use agent_proto::error_text;
@@ -57,7 +64,7 @@ use agent_proto::text::line;
 
 use crate::cli::args::{Args, Command, CommonOptions, Mode};
 use crate::cli::error::CliError;
-use crate::worker::Worker;
+use crate::cli::http::HttpAddress;
 use crate::worker::builder::WorkerBuilder;
 
 /// How long tasks that the worker does not know, such as those of `spawn_blocking`, may delay the end of the
@@ -166,8 +173,14 @@ async fn execute(command: Command, worker: WorkerBuilder) -> ExitCode {
 
 async fn carry_out(command: Command, worker: WorkerBuilder) -> Result<(), CliError> {
     match command {
-        Command::Start(options) => keep_running(prepare(worker, &options.common, Mode::Start)?).await,
-        Command::Dev(options) => keep_running(prepare(worker, &options.common, Mode::Dev)?).await,
+        Command::Start(options) => {
+            let worker = prepare(worker, &options.common, Mode::Start)?;
+            keep_running(worker, http::address(&options.http, Mode::Start)?).await
+        }
+        Command::Dev(options) => {
+            let worker = prepare(worker, &options.common, Mode::Dev)?;
+            keep_running(worker, http::address(&options.http, Mode::Dev)?).await
+        }
         Command::Connect(options) => {
             job::connect(prepare(worker, &options.common, Mode::OneJob)?, options).await
         }
@@ -184,8 +197,14 @@ fn prepare(worker: WorkerBuilder, options: &CommonOptions, mode: Mode) -> Result
     Ok(settings::complete(worker, options, mode))
 }
 
-async fn keep_running(worker: WorkerBuilder) -> Result<(), CliError> {
-    Worker::run_until_signal(worker.build()?).await?;
+async fn keep_running(worker: WorkerBuilder, http: Option<HttpAddress>) -> Result<(), CliError> {
+    let worker = worker.build()?;
+    // Ends with the program: it answers while the worker drains, too.
+    let mut serving = JoinSet::new();
+    if let Some(address) = http {
+        serving.spawn(address.listen().await?.serve([worker.handle()]));
+    }
+    worker.run_until_signal().await?;
     Ok(())
 }
 

@@ -25,6 +25,7 @@
 //! - [`coordination`]: leader election among jobs, and messages between them
 //! - [`redis`]: the server behind checkpoints and coordination: its URL, prefix, rights and failover
 //! - [`metrics`]: the metrics of a worker, and its log
+//! - [`health`]: health, status and jobs of a running worker over HTTP
 //! - [`best_practices`]: production checklist: what is built in, what you need, and deployment
 //! - [`from_node`], [`from_python`]: the names of other SDKs, and the differences
 //! - [`settings`]: environment, features, requirements
@@ -72,6 +73,10 @@ pub mod redis {}
 /// The metrics of a worker, and its log.
 #[doc = include_str!("metrics.md")]
 pub mod metrics {}
+
+/// Health, status and jobs of a running worker over HTTP.
+#[doc = include_str!("health.md")]
+pub mod health {}
 
 /// Environment, features and requirements.
 #[doc = include_str!("settings.md")]

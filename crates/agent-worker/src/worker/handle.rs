@@ -9,7 +9,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts};
 
 use crate::telemetry::Meter;
-use crate::worker::driver::{Command, Status};
+use crate::worker::driver::{Command, Snapshot};
+#[cfg(feature = "http")]
+use crate::worker::driver::{JobPage, Page};
 use crate::worker::stats::WorkerStats;
 
 /// Controls and observes a running worker. Cheap to clone.
@@ -20,6 +22,9 @@ pub struct WorkerHandle {
     pub(super) registered: watch::Receiver<bool>,
     pub(super) closing: watch::Receiver<bool>,
     pub(super) meter: Arc<Meter>,
+    /// For answers about several workers.
+    #[cfg(feature = "http")]
+    pub(crate) agent_name: Arc<str>,
 }
 
 /// A snapshot of a running worker.
@@ -93,10 +98,23 @@ impl WorkerHandle {
 
     /// A snapshot of the worker; `None` if it does not run any more.
     pub async fn status(&self) -> Option<WorkerStatus> {
+        let Snapshot { registered, draining, slots, .. } = self.ask_status()?.await.ok()?;
+        Some(WorkerStatus { registered, draining, slots })
+    }
+
+    /// Asks for a snapshot; `None` if the worker does not run any more.
+    pub(crate) fn ask_status(&self) -> Option<oneshot::Receiver<Snapshot>> {
         let (answer, status) = oneshot::channel();
         self.commands.send(Command::Status { answer }).ok()?;
-        let Status { registered, draining, slots } = status.await.ok()?;
-        Some(WorkerStatus { registered, draining, slots })
+        Some(status)
+    }
+
+    /// Asks for live jobs; `None` if the worker does not run any more.
+    #[cfg(feature = "http")]
+    pub(crate) fn ask_jobs(&self, page: Page) -> Option<oneshot::Receiver<JobPage>> {
+        let (answer, jobs) = oneshot::channel();
+        self.commands.send(Command::Jobs { page, answer }).ok()?;
+        Some(jobs)
     }
 
     /// The statistics of the worker; also after it has stopped.

@@ -120,6 +120,8 @@ impl Worker {
             registered: is_registered,
             closing: is_closing,
             meter,
+            #[cfg(feature = "http")]
+            agent_name: setup.parts.settings.rules.agent_name.as_str().into(),
         };
         Self { setup, handle, commands, done, registered, closing }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) drain_timeout: Duration,
     /// The seed of the jitter; `None`: random for each worker.
     pub(crate) seed: Option<u64>,
+    /// Whether the agent has its name from the environment.
+    pub(crate) agent_name_is_env: bool,
 }
 
 /// How rooms are joined.
@@ -75,6 +77,7 @@ impl Default for Settings {
             hooks: Hooks::default(),
             drain_timeout: Duration::from_secs(3600),
             seed: None,
+            agent_name_is_env: false,
         }
     }
 }

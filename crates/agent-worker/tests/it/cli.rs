@@ -98,6 +98,17 @@ async fn a_job_that_takes_too_long_is_a_failure() {
     assert_eq!(STARTED.load(Ordering::Relaxed), 1);
 }
 
+/// A worker without health would not be noticed when it fails.
+#[tokio::test]
+async fn a_taken_port_is_a_failure() {
+    let server = MockServer::start().await.unwrap();
+    let (agent, _) = noting(|| Ok(()));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    assert_eq!(run(server.worker(agent), &["start", "--http-port", &port]).await, 1);
+    assert!(server.events().is_empty(), "it has not registered");
+}
+
 #[tokio::test]
 async fn wrong_use_and_failures_have_different_exit_codes() {
     async fn agent(_: JobContext) -> JobResult {
@@ -112,7 +123,9 @@ async fn wrong_use_and_failures_have_different_exit_codes() {
     // Its schema is not known.
     assert_eq!(run_as_it_is(worker(), &["schema"]).await, 1);
     // Nothing listens there.
+    assert_eq!(run_as_it_is(worker(), &[&set[..], &["--http-port", "http"]].concat()).await, 2);
     let refused = &["--url", "ws://127.0.0.1:9"];
-    assert_eq!(run(worker().max_connect_attempts(1), &[&set[..], refused].concat()).await, 1);
+    let start = &[&set[..], refused, &["--http-port", "off"]].concat();
+    assert_eq!(run(worker().max_connect_attempts(1), start).await, 1);
     assert_eq!(run(worker(), &[&["simulate"][..], &set[1..], refused].concat()).await, 1);
 }

@@ -15,6 +15,7 @@
 mod checkpoints;
 mod cli;
 mod coordination;
+mod http;
 mod jobs;
 mod joins;
 mod lifecycle;

@@ -14,9 +14,15 @@ pub(super) struct AgentNames {
 }
 
 impl AgentNames {
-    /// The name to register with; empty: none.
-    pub(super) fn resolve(&self) -> String {
-        let names = [&self.override_name, &self.given, &self.environment, &self.default];
-        names.into_iter().find_map(Clone::clone).unwrap_or_default()
+    /// The name to register with, and whether it is from the environment; empty: none.
+    pub(super) fn resolve(&self) -> (String, bool) {
+        let names = [
+            (&self.override_name, true),
+            (&self.given, false),
+            (&self.environment, true),
+            (&self.default, false),
+        ];
+        let chosen = |(name, is_env): (&Option<String>, bool)| Some((name.clone()?, is_env));
+        names.into_iter().find_map(chosen).unwrap_or_default()
     }
 }

@@ -123,7 +123,7 @@ impl WorkerBuilder {
     /// [`ConfigError`], which names the missing or invalid setting.
     pub fn build(self) -> Result<Worker, ConfigError> {
         let Self { agent, checks, server, connector, executor, names, mut settings } = self;
-        settings.rules.agent_name = names.resolve();
+        (settings.rules.agent_name, settings.agent_name_is_env) = names.resolve();
         settings.check()?;
         let server = server.check()?;
         // Rooms of another connector may not need descriptors.

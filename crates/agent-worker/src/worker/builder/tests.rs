@@ -79,12 +79,12 @@ fn the_environment_sets_missing_settings() {
     };
     let filled = WorkerBuilder::new(agent).fill_from(vars);
     assert_eq!(filled.server.url.as_deref(), Some("ws://env"));
-    assert_eq!(filled.names.resolve(), "from-env");
+    assert_eq!(filled.names.resolve().0, "from-env");
     assert!(filled.server.api_secret.is_none(), "an empty variable is no value");
     let named = WorkerBuilder::new(agent).agent_name("mine").url("ws://mine").fill_from(vars);
-    assert_eq!((named.names.resolve().as_str(), named.server.url.as_deref()), ("mine", Some("ws://mine")));
+    assert_eq!((named.names.resolve().0.as_str(), named.server.url.as_deref()), ("mine", Some("ws://mine")));
     let over = |name: &str| (name == "LIVEKIT_AGENT_NAME_OVERRIDE").then(|| "override".to_owned());
-    assert_eq!(complete().agent_name("mine").fill_from(over).names.resolve(), "override");
+    assert_eq!(complete().agent_name("mine").fill_from(over).names.resolve().0, "override");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn the_agent_name_does_not_depend_on_the_order_of_the_calls() {
             let builder = given.into_iter().fold(builder, WorkerBuilder::agent_name);
             default.into_iter().fold(builder, WorkerBuilder::default_agent_name)
         };
-        assert_eq!(named(complete()).fill_from(vars).names.resolve(), expected);
-        assert_eq!(named(complete().fill_from(vars)).names.resolve(), expected);
+        assert_eq!(named(complete()).fill_from(vars).names.resolve().0, expected);
+        assert_eq!(named(complete().fill_from(vars)).names.resolve().0, expected);
     }
 }

@@ -11,9 +11,13 @@ mod job;
 mod log;
 mod losses;
 mod setup;
+mod snapshot;
 
 pub(crate) use executor::{Executor, Tasks};
 pub(crate) use setup::Setup;
+pub(crate) use snapshot::Snapshot;
+#[cfg(feature = "http")]
+pub(crate) use snapshot::{JobPage, Page};
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -30,7 +34,7 @@ use tracing::{Instrument, Span};
 
 use agent_core::{
     Config, DescriptorBudget, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, LinkError, Notice, Output,
-    SlotCounts, StopError, Time, Worker,
+    StopError, Time, Worker,
 };
 use agent_net::{
     AssignedUrlError, ConnectError as NetError, FrameSocket, SocketEvent, assigned_url, connect_websocket,
@@ -59,18 +63,22 @@ use job::JobHandle;
 
 /// Requests of a [`WorkerHandle`](crate::WorkerHandle).
 pub(crate) enum Command {
-    Drain { within: Duration },
+    Drain {
+        within: Duration,
+    },
     Stop,
-    Lifecycle { job: JobId, answer: oneshot::Sender<Option<Lifecycle>> },
-    Status { answer: oneshot::Sender<Status> },
-}
-
-/// A snapshot of the machine.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Status {
-    pub(crate) registered: bool,
-    pub(crate) draining: bool,
-    pub(crate) slots: SlotCounts,
+    Lifecycle {
+        job: JobId,
+        answer: oneshot::Sender<Option<Lifecycle>>,
+    },
+    Status {
+        answer: oneshot::Sender<Snapshot>,
+    },
+    #[cfg(feature = "http")]
+    Jobs {
+        page: Page,
+        answer: oneshot::Sender<JobPage>,
+    },
 }
 
 /// Lifetime of a token, which is created for each connection and only checked when it opens.
@@ -483,12 +491,12 @@ impl Driver {
                 let _ = answer.send(self.machine.lifecycle(&job));
             }
             Command::Status { answer } => {
-                let status = Status {
-                    registered: self.machine.is_registered(),
-                    draining: self.machine.is_draining(),
-                    slots: self.machine.slots(),
-                };
-                let _ = answer.send(status);
+                let (settings, worker_id) = (&self.parts.settings, self.parts.worker_id());
+                let _ = answer.send(Snapshot::of(&self.machine, settings, worker_id, self.now()));
+            }
+            #[cfg(feature = "http")]
+            Command::Jobs { page, answer } => {
+                let _ = answer.send(JobPage::of(&self.machine, page, self.now()));
             }
         }
     }

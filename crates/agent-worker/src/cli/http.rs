@@ -1,0 +1,176 @@
+//! Where the command line serves health and status.
+
+use std::env;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::cli::args::{HttpOptions, Mode};
+use crate::http::HttpServer;
+
+/// The port of the official workers.
+const PORT: u16 = 8081;
+
+const PORT_VARIABLE: &str = "LIVEKIT_AGENT_HTTP_PORT";
+const HOST_VARIABLE: &str = "LIVEKIT_AGENT_HTTP_HOST";
+
+/// An option or variable of the HTTP server is wrong.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{given_by}: `{found}` is no {what}")]
+pub(super) struct AddressError {
+    given_by: &'static str,
+    found: String,
+    what: &'static str,
+}
+
+/// The HTTP server cannot listen.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot listen on {address} for health and status: choose another port by `--http-port` or {PORT_VARIABLE} (0: a free \
+     one, off: none)"
+)]
+pub(super) struct ListenError {
+    address: SocketAddr,
+    #[source]
+    error: io::Error,
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HttpAddress {
+    /// `None`: all addresses of the machine.
+    host: Option<IpAddr>,
+    port: u16,
+}
+
+/// The address for this command; `None` if it is off.
+pub(super) fn address(options: &HttpOptions, mode: Mode) -> Result<Option<HttpAddress>, AddressError> {
+    choose(options, mode, |name| env::var(name).ok())
+}
+
+fn choose(
+    options: &HttpOptions,
+    mode: Mode,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<HttpAddress>, AddressError> {
+    let set = |option: &Option<String>, by: &'static str, name: &'static str| {
+        let from_env = || variable(name).filter(|text| !text.is_empty()).map(|text| (name, text));
+        option.clone().map(|text| (by, text)).or_else(from_env)
+    };
+    let dev = mode == Mode::Dev;
+    let port = match set(&options.http_port, "--http-port", PORT_VARIABLE) {
+        Some((_, text)) if text.eq_ignore_ascii_case("off") => return Ok(None),
+        Some(given) => parse(given, "port: write a number up to 65535, 0 for a free one, or off")?,
+        None if dev => 0,
+        None => PORT,
+    };
+    let host = match set(&options.http_host, "--http-host", HOST_VARIABLE) {
+        Some(given) => Some(parse(given, "address: write one such as 127.0.0.1, 0.0.0.0 or ::")?),
+        None => dev.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    };
+    Ok(Some(HttpAddress { host, port }))
+}
+
+fn parse<T: std::str::FromStr>(
+    (given_by, text): (&'static str, String),
+    what: &'static str,
+) -> Result<T, AddressError> {
+    let error = || AddressError { given_by, found: text.chars().take(100).collect(), what };
+    text.trim().parse().map_err(|_| error())
+}
+
+impl HttpAddress {
+    /// Listens, and logs where.
+    pub(super) async fn listen(self) -> Result<HttpServer, ListenError> {
+        let server = self.bind().await?;
+        let address = server.local_addr();
+        tracing::info!(%address, "serving health and status over HTTP: /healthz, /readyz, /worker, /jobs");
+        Ok(server)
+    }
+
+    async fn bind(self) -> Result<HttpServer, ListenError> {
+        let on = async |host: IpAddr| {
+            let address = SocketAddr::new(host, self.port);
+            HttpServer::bind(address).await.map_err(|error| ListenError { address, error })
+        };
+        match self.host {
+            Some(host) => on(host).await,
+            // Such a socket accepts IPv4, too, on Linux and macOS.
+            None if cfg!(unix) => match on(Ipv6Addr::UNSPECIFIED.into()).await {
+                Err(error) if error.is_without_ipv6() => on(Ipv4Addr::UNSPECIFIED.into()).await,
+                bound => bound,
+            },
+            None => on(Ipv4Addr::UNSPECIFIED.into()).await,
+        }
+    }
+}
+
+impl ListenError {
+    fn is_without_ipv6(&self) -> bool {
+        !matches!(self.error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_proto::error_text::chain;
+
+    use super::*;
+
+    fn chosen(
+        (port, host): (Option<&str>, Option<&str>),
+        mode: Mode,
+        variables: &[(&str, &str)],
+    ) -> Result<Option<(Option<IpAddr>, u16)>, String> {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let options = HttpOptions { http_port: owned(port), http_host: owned(host) };
+        let address = choose(&options, mode, |name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        });
+        address.map(|found| found.map(|at| (at.host, at.port))).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn start_has_the_usual_port_and_dev_a_free_one() {
+        assert_eq!(chosen((None, None), Mode::Start, &[]), Ok(Some((None, 8081))));
+        let local = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        assert_eq!(chosen((None, None), Mode::Dev, &[]), Ok(Some((local, 0))));
+    }
+
+    #[test]
+    fn options_override_the_environment() {
+        let variables = [(PORT_VARIABLE, "9000"), (HOST_VARIABLE, "::1")];
+        let v6 = Some(IpAddr::V6(Ipv6Addr::LOCALHOST));
+        assert_eq!(chosen((None, None), Mode::Dev, &variables), Ok(Some((v6, 9000))));
+        let all = Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        assert_eq!(chosen((Some("0"), Some("0.0.0.0")), Mode::Start, &variables), Ok(Some((all, 0))));
+        assert_eq!(chosen((Some("off"), None), Mode::Start, &variables), Ok(None));
+        assert_eq!(chosen((None, None), Mode::Start, &[(PORT_VARIABLE, "OFF")]), Ok(None));
+        assert_eq!(chosen((None, None), Mode::Start, &[(PORT_VARIABLE, "")]), Ok(Some((None, 8081))));
+    }
+
+    #[test]
+    fn what_is_no_port_is_named_with_its_place() {
+        for (option, variables, expected) in [
+            ((Some("http"), None), &[][..], "--http-port: `http` is no port"),
+            ((None, None), &[(PORT_VARIABLE, "65536")], "LIVEKIT_AGENT_HTTP_PORT: `65536` is no port"),
+            ((None, Some("localhost")), &[], "--http-host: `localhost` is no address"),
+            ((None, None), &[(HOST_VARIABLE, "[::]")], "LIVEKIT_AGENT_HTTP_HOST: `[::]` is no address"),
+        ] {
+            let error = chosen(option, Mode::Start, variables).unwrap_err();
+            assert!(error.starts_with(expected) && error.contains("write "), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_names_option_and_variable() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        for host in [None, Some(IpAddr::V4(Ipv4Addr::LOCALHOST))] {
+            let error = HttpAddress { host, port }.listen().await.unwrap_err();
+            let text = chain(&error);
+            for part in ["--http-port", PORT_VARIABLE, "in use", &port.to_string()] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+        }
+    }
+}

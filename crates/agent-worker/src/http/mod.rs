@@ -1,0 +1,83 @@
+//! Health, status and jobs of running workers over HTTP.
+//!
+//! With the feature `cli`, `start` and `dev` serve it; this is for programs without that:
+//!
+//! ```no_run
+//! # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
+//! # async fn main_() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::net::Ipv6Addr;
+//!
+//! use agent_worker::Worker;
+//! use agent_worker::http::HttpServer;
+//!
+//! let worker = Worker::builder(agent).from_env().build()?;
+//! let http = HttpServer::bind((Ipv6Addr::UNSPECIFIED, 8081)).await?;
+//! tokio::spawn(http.serve([worker.handle()]));
+//! worker.run_until_signal().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! | `GET` | answer |
+//! |---|---|
+//! | `/healthz` | 200 `OK` while the worker can run jobs without a restart, also during a lost connection and a drain; else 503 and the reason: it has stopped, its task does not answer within 2 s, or attempts that cannot be aborted hold every slot |
+//! | `/readyz` | 200 `OK` while the server dispatches to it, also if it is full; else 503 and the reason |
+//! | `/` | as the official workers: 200 `OK` while it is registered with the server, else 503 |
+//! | `/worker` | JSON: what the official workers report, and slots, load, outcomes, whether it drains |
+//! | `/jobs` | JSON: jobs that hold a slot, in the order of their ids, with state, age, attempts and last error. `?limit=` (1,000 unless set, at most 10,000) and `?offset=` choose a part of them |
+//!
+//! A probe for restarts is `/healthz`: because of `/`, a supervisor would end running jobs while the server
+//! is unavailable.
+//!
+//! Whoever can reach the port sees the names of rooms and participants, and the error texts that
+//! [`redact_errors`](crate::WorkerBuilder::redact_errors) leaves: keep it within your network. Metadata and
+//! secrets are not shown.
+//!
+//! At most 32 connections are served at once, for up to 30 s each. A request has 10 s and 16 KiB for its
+//! head.
+
+mod ask;
+mod connection;
+mod report;
+mod response;
+mod routes;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use crate::worker::handle::WorkerHandle;
+use routes::Routes;
+
+/// An HTTP server for the health and status of workers: see the [module](self).
+#[derive(Debug)]
+pub struct HttpServer {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl HttpServer {
+    /// Listens on this address; with port 0 on a free one.
+    ///
+    /// # Errors
+    /// Why it cannot listen there: [`io::ErrorKind::AddrInUse`] if another program does.
+    pub async fn bind(address: impl Into<SocketAddr>) -> io::Result<Self> {
+        let listener = TcpListener::bind(address.into()).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address on which it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until the future is dropped, also after the workers have stopped. It is healthy while all of
+    /// them are.
+    pub fn serve(self, workers: impl IntoIterator<Item = WorkerHandle>) -> impl Future<Output = ()> + Send {
+        let routes = Arc::new(Routes::new(workers));
+        connection::serve(self.listener, routes)
+    }
+}

@@ -1,0 +1,184 @@
+//! What is reported as JSON.
+
+use serde::Serialize;
+
+use agent_core::{JobKind, LiveJob, SlotCounts};
+use agent_proto::text::shorten;
+
+use crate::worker::driver::Snapshot;
+use crate::worker::stats::WorkerStats;
+
+/// The longest name of a room or participant, in characters: the server's own limit.
+const MAX_NAME: usize = 256;
+
+/// The answer of `/worker`: that of the official workers, with that of each worker of the program.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    agent_name: String,
+    agent_name_is_env: bool,
+    deployment: String,
+    worker_type: &'static str,
+    active_jobs: usize,
+    worker_load: f32,
+    sdk_version: &'static str,
+    project_type: &'static str,
+    protocol_version: u32,
+    /// Whether all workers are.
+    live: bool,
+    ready: bool,
+    draining: bool,
+    workers: Vec<WorkerReport>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct WorkerReport {
+    agent_name: String,
+    deployment: String,
+    worker_type: &'static str,
+    worker_id: String,
+    live: bool,
+    ready: bool,
+    /// Why it is not live, or else why it is not ready.
+    problem: Option<String>,
+    registered: bool,
+    draining: bool,
+    active_jobs: usize,
+    worker_load: f32,
+    max_jobs: usize,
+    slots: Slots,
+    unconfirmed_outcomes: usize,
+    uptime_seconds: u64,
+    jobs_succeeded: u64,
+    jobs_failed: u64,
+    job_retries: u64,
+    stuck_attempts: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Slots {
+    used: usize,
+    offered: usize,
+    accepted: usize,
+    running: usize,
+    backing_off: usize,
+    cleaning: usize,
+    stuck: usize,
+}
+
+/// The answer of `/jobs`.
+#[derive(Debug, Serialize)]
+pub(super) struct JobsReport {
+    pub(super) total: usize,
+    pub(super) offset: usize,
+    pub(super) limit: usize,
+    pub(super) jobs: Vec<JobReport>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct JobReport {
+    id: String,
+    kind: String,
+    agent_name: String,
+    room: String,
+    room_sid: String,
+    /// The identity of the participant for which it was created.
+    participant: Option<String>,
+    dispatch_id: String,
+    request_id: Option<String>,
+    state: &'static str,
+    age_seconds: f64,
+    attempts: u32,
+    last_error: Option<String>,
+}
+
+impl Summary {
+    /// `None` without a worker.
+    pub(super) fn of(workers: &[(Snapshot, WorkerStats)]) -> Option<Self> {
+        let (first, _) = workers.first()?;
+        let all = |is: fn(&Snapshot) -> bool| workers.iter().all(|(worker, _)| is(worker));
+        Some(Self {
+            agent_name: first.agent_name.clone(),
+            agent_name_is_env: first.agent_name_is_env,
+            deployment: first.deployment.clone(),
+            worker_type: worker_type(first.kind),
+            active_jobs: workers.iter().map(|(worker, _)| active(worker.slots)).sum(),
+            worker_load: workers.iter().map(|(worker, _)| worker.load).fold(0.0, f32::max),
+            sdk_version: env!("CARGO_PKG_VERSION"),
+            project_type: "rust",
+            protocol_version: 1,
+            live: all(|worker| worker.liveness.is_ok()),
+            ready: all(|worker| worker.readiness.is_ok()),
+            draining: workers.iter().any(|(worker, _)| worker.draining),
+            workers: workers.iter().map(|(worker, stats)| WorkerReport::of(worker, stats)).collect(),
+        })
+    }
+}
+
+impl WorkerReport {
+    fn of(worker: &Snapshot, stats: &WorkerStats) -> Self {
+        let problem = worker.liveness.and(worker.readiness).err();
+        Self {
+            agent_name: worker.agent_name.clone(),
+            deployment: worker.deployment.clone(),
+            worker_type: worker_type(worker.kind),
+            worker_id: shorten(&worker.worker_id, MAX_NAME),
+            live: worker.liveness.is_ok(),
+            ready: worker.readiness.is_ok(),
+            problem: problem.map(|problem| problem.to_string()),
+            registered: worker.registered,
+            draining: worker.draining,
+            active_jobs: active(worker.slots),
+            worker_load: worker.load,
+            max_jobs: worker.capacity,
+            slots: Slots::of(worker.slots),
+            unconfirmed_outcomes: worker.unconfirmed,
+            uptime_seconds: worker.uptime.as_secs(),
+            jobs_succeeded: stats.succeeded,
+            jobs_failed: stats.failed(),
+            job_retries: stats.retries,
+            stuck_attempts: stats.stuck,
+        }
+    }
+}
+
+impl Slots {
+    const fn of(slots: SlotCounts) -> Self {
+        let SlotCounts { offered, accepted, running, backing_off, cleaning, stuck, .. } = slots;
+        Self { used: slots.used(), offered, accepted, running, backing_off, cleaning, stuck }
+    }
+}
+
+impl JobReport {
+    pub(super) fn of(live: &LiveJob) -> Self {
+        let job = &live.job;
+        let name = |text: &str| shorten(text, MAX_NAME);
+        Self {
+            id: name(&job.id),
+            kind: job.kind.to_string(),
+            agent_name: name(&job.agent_name),
+            room: name(&job.room.name),
+            room_sid: name(&job.room.sid),
+            participant: job.target.as_ref().map(|target| name(&target.identity)),
+            dispatch_id: name(&job.dispatch_id),
+            request_id: job.request_id.clone(),
+            state: live.state.as_str(),
+            age_seconds: (live.age.as_secs_f64() * 1000.0).round() / 1000.0,
+            attempts: live.attempts,
+            last_error: live.last_error.as_deref().map(str::to_owned),
+        }
+    }
+}
+
+/// Assigned jobs without an outcome.
+const fn active(slots: SlotCounts) -> usize {
+    slots.running + slots.backing_off + slots.cleaning
+}
+
+/// As the protocol names it.
+const fn worker_type(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Publisher => "JT_PUBLISHER",
+        JobKind::Participant => "JT_PARTICIPANT",
+        _ => "JT_ROOM",
+    }
+}
