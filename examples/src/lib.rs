@@ -2,6 +2,7 @@
 //! are in `src/bin`.
 
 mod analyzer;
+mod parameters;
 mod recorder;
 pub mod sounds;
 mod transcriber;

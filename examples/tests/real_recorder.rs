@@ -1,5 +1,6 @@
-//! The example `recorder` on a real server: an official client plays and shows something, and the files are
-//! judged by what ffmpeg decodes of them, complete and after the recorder was killed.
+//! The examples `recorder` and `router` on a real server: an official client plays and shows something, and
+//! the files are judged by what ffmpeg decodes of them: complete, after the recorder was killed, and after
+//! its connections were cut.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -13,6 +14,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use agent_testkit::{
     ClientEvent, ClientSound, ClientVideo, DispatchRequest, JobEndStatus, MeasuredSound, OfficialClient,
@@ -29,11 +33,11 @@ const SAMPLE_RATE: usize = 48_000;
 struct Recorder(Child);
 
 impl Recorder {
-    /// Starts it, and waits until the server knows its worker.
-    async fn start(server: &RealServer, folder: &Path) -> Self {
-        let process = Command::new(env!("CARGO_BIN_EXE_recorder"))
+    /// Starts this program, for a server at this address, and waits until the server knows its worker.
+    async fn start(program: &str, server: &RealServer, url: String, folder: &Path) -> Self {
+        let process = Command::new(program)
             .arg(folder)
-            .env("LIVEKIT_URL", server.http_url())
+            .env("LIVEKIT_URL", url)
             .env("LIVEKIT_API_KEY", server.api_key())
             .env("LIVEKIT_API_SECRET", server.api_secret().expose())
             .env_remove("LIVEKIT_AGENT_NAME")
@@ -82,11 +86,16 @@ async fn join(server: &RealServer, identity: &str) -> OfficialClient {
 impl Scene {
     /// `None`: the test is skipped.
     async fn begin() -> Option<Self> {
+        Self::begin_with(env!("CARGO_BIN_EXE_recorder"), |server| server.http_url()).await
+    }
+
+    /// With this program, which reaches the server at this URL.
+    async fn begin_with(binary: &str, url: impl FnOnce(&RealServer) -> String) -> Option<Self> {
         let ffmpeg = program("ffmpeg", "Debian: apt-get install ffmpeg")?;
         let server = real_server().await?;
         official_host().await?;
         let folder = tempfile::tempdir().expect("a folder");
-        let recorder = Recorder::start(&server, folder.path()).await;
+        let recorder = Recorder::start(binary, &server, url(&server), folder.path()).await;
         let (ada, bob) = (join(&server, "ada").await, join(&server, "bob").await);
         Some(Self { server, ada: Some(ada), bob, recorder: Some(recorder), folder, ffmpeg })
     }
@@ -112,7 +121,11 @@ impl Scene {
     }
 
     async fn dispatch(&self, metadata: &str) {
-        let request = DispatchRequest::new("recorder", ROOM).metadata(metadata);
+        self.dispatch_to("recorder", metadata).await;
+    }
+
+    async fn dispatch_to(&self, agent: &str, metadata: &str) {
+        let request = DispatchRequest::new(agent, ROOM).metadata(metadata);
         self.server.api().create_dispatch(request).await.expect("dispatched");
     }
 
@@ -209,6 +222,40 @@ impl Scene {
     }
 }
 
+/// Connections to a server that can be cut.
+struct Cable {
+    url: String,
+    cuts: watch::Sender<()>,
+}
+
+impl Cable {
+    fn to(server: &RealServer) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let listener = TcpListener::from_std(listener).expect("a socket");
+        let (address, cuts) = (server.http_url().replace("http://", ""), watch::Sender::new(()));
+        let cut = cuts.clone();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let (address, mut cut) = (address.clone(), cut.subscribe());
+                tokio::spawn(async move {
+                    let Ok(mut far) = TcpStream::connect(address).await else { return };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        _ = cut.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { url, cuts }
+    }
+
+    fn cut(&self) {
+        self.cuts.send_replace(());
+    }
+}
+
 fn seconds(sound: &[i16]) -> f64 {
     sound.len() as f64 / SAMPLE_RATE as f64
 }
@@ -267,6 +314,58 @@ async fn sound_and_pictures_of_mp4_are_in_sync_after_the_recorder_was_killed() {
     let found = scene.is_in_sync(&file);
     assert!(found >= 4.5, "{found} s");
     assert_eq!(scene.probe(&file, "stream=codec_name"), "opus\nh264");
+}
+
+/// The connections of the worker and of its room are cut: the recording goes on in its file.
+#[tokio::test]
+async fn a_recording_goes_on_after_the_recorder_lost_its_connection() {
+    let mut cable = None;
+    let url = |server: &RealServer| cable.insert(Cable::to(server)).url.clone();
+    let Some(mut scene) = Scene::begin_with(env!("CARGO_BIN_EXE_recorder"), url).await else { return };
+    let cable = cable.expect("a cable");
+    let video = ClientVideo::new(VideoCodec::H264).fps(25);
+    scene.ada().publish_flashes(video).await.expect("published");
+    scene.dispatch(r#"{"format":"mp4","max_duration_seconds":11}"#).await;
+    let file = scene.grows(2.5).await;
+    let registrations = || scene.server.log().count(r#""msg":"worker registered""#);
+    let before = registrations();
+    cable.cut();
+    let again = async {
+        while registrations() == before {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(SOON, again).await.expect("the worker registers again");
+    let notice = scene.long_one().await;
+    assert_eq!(scene.path(&notice), file, "it is the same file");
+    let (found, said) = (scene.is_in_sync(&file), notice.duration_seconds.expect("a duration"));
+    let probed: f64 = scene.probe(&file, "format=duration").parse().expect("a number");
+    assert!((found - said).abs() <= 0.1 && (probed - said).abs() <= 0.1, "{found} s, {probed} s of {said} s");
+    assert!(said > 6.0, "{said} s: it goes on after the cut");
+}
+
+/// The guide's metadata: an action with its parameters, to one worker.
+#[tokio::test]
+async fn the_router_records_and_analyzes_what_is_dispatched() {
+    let Some(mut scene) = Scene::begin_with(env!("CARGO_BIN_EXE_router"), |server| server.http_url()).await
+    else {
+        return;
+    };
+    scene.ada().publish_sound(ClientSound::tone(TONE as u32)).await.expect("published");
+    let recording = r#"{"action":"record","parameters":{"format":"webm","audio_only":true,"max_duration_seconds":8},"priority":"high","request_id":"r-1"}"#;
+    scene.dispatch_to("studio", recording).await;
+    scene.dispatch_to("studio", r#"{"action":"analyze"}"#).await;
+    let begun = scene.notice().await;
+    assert!(begun.file.ends_with(".webm"), "{begun:?}");
+    // After five seconds.
+    let is_report = |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.topic.as_deref() == Some("analysis") && data.payload.starts_with(br#"[{"identity":"ada""#));
+    scene.bob.wait_for(is_report, SOON).await.expect("a report of the analyzer");
+    let ended = scene.notice().await;
+    let file = scene.path(&ended);
+    let (sound, said) = (scene.sound(&file), ended.duration_seconds.expect("a duration"));
+    assert!((seconds(&sound) - said).abs() <= 0.1 && said <= 8.1, "{} s of {said} s", seconds(&sound));
+    assert!(is_tone(&sound));
+    assert_eq!(scene.probe(&file, "stream=codec_name"), "opus");
 }
 
 #[tokio::test]

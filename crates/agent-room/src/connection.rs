@@ -17,13 +17,15 @@ use crate::data::{Channel, WriteResult};
 use crate::local_tracks::{PlacedFrame, SectionKind};
 use crate::turn::{IceServer, RelayEvent};
 use crate::video::VideoPacket;
-use crate::{CommandId, EncodedFrame, Protocol};
+use crate::{CommandId, EncodedFrame, NetworkPath, Protocol};
 
 /// An event of the media connection.
 #[derive(Debug)]
 pub(crate) enum TransportEvent {
     /// Send a packet.
     Packet { protocol: Protocol, source: SocketAddr, destination: SocketAddr, contents: Vec<u8> },
+    /// Packets take another path than before.
+    PathChanged,
     /// The reliable channel is open.
     Ready,
     /// A path to the server was found again, after a [`MediaConnection::restart`].
@@ -47,6 +49,8 @@ pub(crate) enum TransportEvent {
     Frame { track: Arc<str>, frame: EncodedFrame },
     /// A receiver needs a key frame of a track of ours.
     KeyFrameRequested { track: CommandId },
+    /// There is no path to the server, and no other one is to be tried.
+    NoPath { detail: String },
     /// The connection is gone.
     Gone { detail: String },
 }
@@ -59,17 +63,6 @@ pub(crate) struct Answered {
     pub(crate) refused: u64,
     /// The tracks of ours whose sections were answered, and whether the server takes their frames.
     pub(crate) sections: Vec<(CommandId, bool)>,
-}
-
-/// The path that is used.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Path {
-    pub(crate) protocol: Protocol,
-    pub(crate) remote: SocketAddr,
-    /// The URL of the relay, if there is one between.
-    pub(crate) relay: Option<String>,
-    /// Why it is not direct UDP; empty if it is.
-    pub(crate) why: String,
 }
 
 /// One media connection. After each change its [events](Self::poll) are drained.
@@ -140,8 +133,8 @@ pub(crate) trait MediaConnection: Sized {
     /// The reason why there is no connection, and what to do about it.
     fn explain(&self) -> String;
 
-    /// The current path to the server. `None`: nothing has come from it.
-    fn path(&self) -> Option<Path>;
+    /// The current path to the server. `None`: nothing was sent to it yet.
+    fn path(&self) -> Option<NetworkPath>;
 
     /// Adds receive sections and offers again, now (`Some`) or once the pending offer is answered.
     fn sections(&mut self, audio: u32, video: u32, now: Time) -> Option<String>;

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use agent_proto::Secret;
 
 use crate::{
-    ChatMessage, ConnectionQuality, DataTrack, DisconnectReason, E2eeState, Participant, RoomInfo, Speaker,
-    SubscriptionFailure, Track, Transcription,
+    ChatMessage, ConnectionQuality, DataTrack, DisconnectReason, E2eeState, NetworkPath, Participant,
+    RoomInfo, Speaker, SubscriptionFailure, Track, Transcription,
 };
 
 /// The room and its participants at the time of the join.
@@ -26,13 +26,21 @@ pub struct Connected {
     pub participants: Vec<Arc<Participant>>,
     /// Version of the server, for example `1.13.5`.
     pub server_version: String,
+    /// The path of our media and data to the server. `None`: it is not known.
+    pub network_path: Option<NetworkPath>,
 }
 
 impl Connected {
     /// A room that we have just joined as `local`, alone.
     #[must_use]
     pub fn new(room: RoomInfo, local: Participant) -> Self {
-        Self { room, local: Arc::new(local), participants: Vec::new(), server_version: String::new() }
+        Self {
+            room,
+            local: Arc::new(local),
+            participants: Vec::new(),
+            server_version: String::new(),
+            network_path: None,
+        }
     }
 }
 
@@ -257,6 +265,9 @@ pub enum RoomEvent {
     },
     /// The connection is re-established. After a new session, the changes among the participants follow.
     Reconnected(Box<Reconnected>),
+    /// Media and data take another path to the server: another transport, relay or address. Never the first
+    /// one, which is in [`Connected`].
+    NetworkPathChanged(Box<NetworkPath>),
     /// Reliable messages of a participant are missing: a new session does not receive messages to the
     /// previous one. Reported with the first message that arrives after them.
     DataMissed {

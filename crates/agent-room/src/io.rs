@@ -9,8 +9,9 @@ use bytes::Bytes;
 use agent_proto::Secret;
 
 use crate::{
-    CommandId, DataTrackFrame, DisconnectReason, JoinFailure, MediaFrame, OutgoingMedia, RelayTransport,
-    RoomCommand, RoomError, RoomEvent, RpcCall, RpcError, RpcRequest, StreamEvent, Track, UnknownMethod,
+    CommandId, DataTrackFrame, DisconnectReason, JoinFailure, MediaFrame, NetworkPath, OutgoingMedia,
+    RelayTransport, RoomCommand, RoomError, RoomEvent, RpcCall, RpcError, RpcRequest, StreamEvent, Track,
+    UnknownMethod,
 };
 
 /// The transport of a packet.
@@ -174,16 +175,7 @@ pub enum Output {
         remote: SocketAddr,
     },
     /// Media and data use this path from now on: for the log.
-    MediaPath {
-        /// The transport.
-        protocol: Protocol,
-        /// The server's address.
-        remote: SocketAddr,
-        /// The URL of the TURN server that relays the packets, without credentials. `None`: nothing does.
-        relay: Option<String>,
-        /// For TCP and relays: why UDP is not used, and what to do about it.
-        why: String,
-    },
+    MediaPath(NetworkPath),
     /// Connect to the server over TCP, for packets that do not get through over UDP: each is preceded by its
     /// length, two bytes in network order (RFC 4571).
     ConnectTcp {

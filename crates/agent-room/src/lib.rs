@@ -62,6 +62,7 @@ mod io;
 mod legacy;
 mod local_tracks;
 mod machine;
+mod network_path;
 mod rbsp;
 mod reason;
 mod refusal;
@@ -92,6 +93,7 @@ pub use inbox::{DataFilter, Dropped, Inbox, Missed, MissedCause, StreamId};
 pub use io::{Input, Output, Protocol, Timer};
 pub use legacy::{ChatMessage, Transcription, TranscriptionSegment};
 pub use local_tracks::{AudioTrackOptions, TrackOptions, VideoLayer, VideoTrackOptions};
+pub use network_path::{AddressKind, NetworkPath, PathTransport};
 pub use reason::{DisconnectReason, JoinFailure};
 pub use room::Room;
 pub use room_error::{

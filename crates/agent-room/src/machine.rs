@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, VecDeque};
 use agent_proto::livekit::data_packet::Value;
 use agent_proto::{Time, recording};
 
-use crate::connection::{MediaConnection, Path, TransportEvent};
+use crate::connection::{MediaConnection, TransportEvent};
 use crate::data::{Channel, DataInbox, DataOutbox, PacketOwner, Received};
 use crate::data_tracks::DataTracks;
 use crate::e2ee::E2ee;
@@ -28,7 +28,8 @@ use crate::turn::RelayEvent;
 use crate::unknown_method::Reported;
 use crate::video::VideoReceiver;
 use crate::{
-    CommandId, Config, IncomingStream, Input, Output, Publish, RoomCommand, RoomError, RoomEvent, Timer, dtmf,
+    CommandId, Config, IncomingStream, Input, NetworkPath, Output, Publish, RoomCommand, RoomError,
+    RoomEvent, Timer, dtmf,
 };
 
 /// A [`Room`](crate::Room) over any media connection.
@@ -37,6 +38,8 @@ pub(crate) struct Machine<M: MediaConnection> {
     config: Config,
     signal: Signal,
     transport: Option<M>,
+    /// The last path that was reported.
+    path: Option<NetworkPath>,
     outbox: DataOutbox,
     inbox: DataInbox,
     incoming: Incoming,
@@ -64,6 +67,7 @@ impl<M: MediaConnection> Machine<M> {
             clock,
             signal: Signal::new(config.clone()),
             transport: None,
+            path: None,
             outbox: DataOutbox::new(),
             inbox: DataInbox::default(),
             incoming: Incoming::new(config.limits.streams.clone()),
@@ -436,13 +440,13 @@ impl<M: MediaConnection> Machine<M> {
                 self.outputs.push_back(Output::SendPacket { protocol, source, destination, contents });
             }
             TransportEvent::Ready => {
-                self.report_path();
+                self.report_path(now);
                 self.signal.media_ready(now);
             }
-            TransportEvent::Restarted => {
-                self.report_path();
-                self.signal.media_restarted(now);
-            }
+            TransportEvent::Restarted => self.signal.media_restarted(now),
+            // Before the connection is there it is of no interest.
+            TransportEvent::PathChanged if self.path.is_none() => {}
+            TransportEvent::PathChanged => self.report_path(now),
             // A frame of an abandoned session.
             TransportEvent::Frame { .. } | TransportEvent::VideoPacket { .. }
                 if !self.signal.is_in_room() => {}
@@ -492,6 +496,7 @@ impl<M: MediaConnection> Machine<M> {
                 self.outputs.push_back(Output::KeyFrameRequested { track });
             }
             TransportEvent::Silent { detail } => self.signal.media_silent(&detail, now),
+            TransportEvent::NoPath { detail } => self.signal.no_path(detail, now),
             TransportEvent::Gone { detail } => self.signal.media_gone(&detail, now),
         }
     }
@@ -563,7 +568,10 @@ impl<M: MediaConnection> Machine<M> {
                     .get_or_insert_with(|| HeldEvents::new(self.config.limits.held_events))
                     .rejoined(changes);
             }
-            SignalOutput::Entered(event) => {
+            SignalOutput::Entered(mut event) => {
+                if let RoomEvent::Connected(connected) = &mut event {
+                    connected.network_path.clone_from(&self.path);
+                }
                 let resumed = match &event {
                     RoomEvent::Reconnected(again) => Some(again.resumed),
                     _ => None,
@@ -628,9 +636,17 @@ impl<M: MediaConnection> Machine<M> {
         }
     }
 
-    fn report_path(&mut self) {
-        if let Some(Path { protocol, remote, relay, why }) = self.transport.as_ref().and_then(M::path) {
-            self.outputs.push_back(Output::MediaPath { protocol, remote, relay, why });
+    /// Reports the path that is used, if it is another one than the last one.
+    fn report_path(&mut self, now: Time) {
+        let Some(path) = self.transport.as_ref().and_then(M::path) else { return };
+        let is_first = self.path.is_none();
+        if self.path.as_ref().is_some_and(|last| path.is_like(last)) {
+            return;
+        }
+        self.outputs.push_back(Output::MediaPath(path.clone()));
+        self.path = Some(path.clone());
+        if !is_first {
+            self.event(RoomEvent::NetworkPathChanged(Box::new(path)), now);
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    Connected, ConnectionQuality, DataTrack, DisconnectReason, Participant, ParticipantKind, RoomEvent,
-    RoomInfo, Speaker, Track,
+    Connected, ConnectionQuality, DataTrack, DisconnectReason, NetworkPath, Participant, ParticipantKind,
+    RoomEvent, RoomInfo, Speaker, Track,
 };
 
 /// The state of a room after its last event: its description, ourselves, the others, and what we receive of
@@ -23,6 +23,7 @@ pub struct View {
     speakers: Vec<Speaker>,
     /// Keyed by identity.
     qualities: BTreeMap<String, ConnectionQuality>,
+    network_path: Option<NetworkPath>,
 }
 
 /// The effect of an event on a [`View`].
@@ -42,7 +43,7 @@ impl View {
     /// The view of a room that was just joined.
     #[must_use]
     pub fn new(connected: Connected) -> Self {
-        let Connected { room, local, participants, .. } = connected;
+        let Connected { room, local, participants, network_path, .. } = connected;
         Self {
             room,
             local,
@@ -50,6 +51,7 @@ impl View {
             subscribed: BTreeSet::new(),
             speakers: Vec::new(),
             qualities: BTreeMap::new(),
+            network_path,
         }
     }
 
@@ -136,6 +138,12 @@ impl View {
         self.qualities.get(identity).copied()
     }
 
+    /// The path of our media and data to the server; `None`: it is not known.
+    #[must_use]
+    pub const fn network_path(&self) -> Option<&NetworkPath> {
+        self.network_path.as_ref()
+    }
+
     /// Applies an event. There is no wildcard: a new kind of event must be handled here.
     #[deny(clippy::wildcard_enum_match_arm, reason = "each event is decided, none falls through")]
     pub fn apply(&mut self, event: &RoomEvent) -> ViewChange {
@@ -197,6 +205,10 @@ impl View {
                 if *identity == self.local.identity || self.participants.contains_key(identity) {
                     self.qualities.insert(identity.clone(), *quality);
                 }
+                ViewChange::None
+            }
+            RoomEvent::NetworkPathChanged(path) => {
+                self.network_path = Some(NetworkPath::clone(path));
                 ViewChange::None
             }
             RoomEvent::RoomMetadataChanged(room) | RoomEvent::RoomUpdated(room) => {

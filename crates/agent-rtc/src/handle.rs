@@ -12,8 +12,8 @@ use agent_proto::BoxFuture;
 use agent_proto::text::{name, owned_pairs};
 use agent_proto::watch;
 use agent_room::{
-    CommandId, DataFilter, DisconnectReason, Participant, Publish, RoomCommand, RoomError, RpcCall, RpcError,
-    StreamId,
+    CommandId, DataFilter, DisconnectReason, NetworkPath, Participant, Publish, RoomCommand, RoomError,
+    RpcCall, RpcError, StreamId,
 };
 
 use super::audio::EncodedAudioStream;
@@ -85,6 +85,25 @@ impl Room {
     #[must_use]
     pub fn participant(&self, identity: &str) -> Option<Arc<Participant>> {
         self.shared.lock().view.participants().get(identity).cloned()
+    }
+
+    /// The path that media and data take to the server: directly or through a relay, over UDP, TCP or TLS,
+    /// and the addresses of both sides. After a loss of the connection it is the last one.
+    ///
+    /// [`NetworkPathChanged`](super::RoomEvent::NetworkPathChanged) reports another one. `None`: this room
+    /// has no network, as those of a [`RoomBackend`](super::RoomBackend) that names none.
+    ///
+    /// ```
+    /// # fn example(room: &agent_worker::Room) {
+    /// if let Some(path) = room.network_path() {
+    ///     tracing::info!(%path, remote = %path.remote, reason = path.reason, "joined");
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    #[doc(alias = "selected_candidate_pair")]
+    pub fn network_path(&self) -> Option<NetworkPath> {
+        self.shared.lock().view.network_path().cloned()
     }
 
     /// Opens a stream of the room's events.

@@ -49,18 +49,18 @@ mod webrtc;
 
 pub use agent_proto::{BoxFuture, Time};
 pub use agent_room::{
-    AGENT_STATE_ATTRIBUTE, AgentState, AudioLevel, AudioTrackOptions, AutoSubscribe, CHAT_TOPIC, ChatMessage,
-    CommandId, Connected, ConnectionQuality, DataReceived, DataTrack, DataTrackFrame, DisconnectReason,
-    Dropped, E2eeError, E2eeKey, E2eeOptions, E2eeState, EncodedFrame, EncodedVideoFrame, IncomingStream,
-    JoinFailure, KeyDerivation, KindDetail, MAX_AUDIO_FRAME_LEN, MAX_CHANGE_LEN, MAX_DATA_FRAME_LEN,
-    MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MAX_VIDEO_FRAME_LEN, MAX_VIDEO_LAYERS, MediaFrame, MethodError, Missed,
-    MissedCause, MissedStreams, OutgoingFrame, OutgoingMedia, OutgoingVideoFrame, Participant,
-    ParticipantKind, Permissions, Publish, Reconnected, RoomCommand, RoomError, RoomEvent, RoomInfo, RpcCall,
-    RpcError, RpcErrorCode, RpcRequest, RpcRequestId, Speaker, SpeechSegment, StreamError, StreamEvent,
-    StreamInfo, StreamKind, StreamOptions, StreamProgress, SubscriptionChange, SubscriptionFailure,
-    TRANSCRIPTION_TOPIC, TextOperation, TextStreamInfo, Track, TrackKind, TrackOptions, TrackSource,
-    Transcription, TranscriptionSegment, VideoChoice, VideoCodec, VideoLayer, VideoQuality,
-    VideoTrackOptions, View,
+    AGENT_STATE_ATTRIBUTE, AddressKind, AgentState, AudioLevel, AudioTrackOptions, AutoSubscribe, CHAT_TOPIC,
+    ChatMessage, CommandId, Connected, ConnectionQuality, DataReceived, DataTrack, DataTrackFrame,
+    DisconnectReason, Dropped, E2eeError, E2eeKey, E2eeOptions, E2eeState, EncodedFrame, EncodedVideoFrame,
+    IncomingStream, JoinFailure, KeyDerivation, KindDetail, MAX_AUDIO_FRAME_LEN, MAX_CHANGE_LEN,
+    MAX_DATA_FRAME_LEN, MAX_PACKET_LEN, MAX_PAYLOAD_LEN, MAX_VIDEO_FRAME_LEN, MAX_VIDEO_LAYERS, MediaFrame,
+    MethodError, Missed, MissedCause, MissedStreams, NetworkPath, OutgoingFrame, OutgoingMedia,
+    OutgoingVideoFrame, Participant, ParticipantKind, PathTransport, Permissions, Publish, Reconnected,
+    RoomCommand, RoomError, RoomEvent, RoomInfo, RpcCall, RpcError, RpcErrorCode, RpcRequest, RpcRequestId,
+    Speaker, SpeechSegment, StreamError, StreamEvent, StreamInfo, StreamKind, StreamOptions, StreamProgress,
+    SubscriptionChange, SubscriptionFailure, TRANSCRIPTION_TOPIC, TextOperation, TextStreamInfo, Track,
+    TrackKind, TrackOptions, TrackSource, Transcription, TranscriptionSegment, VideoChoice, VideoCodec,
+    VideoLayer, VideoQuality, VideoTrackOptions, View,
 };
 pub use audio::EncodedAudioStream;
 pub use backend::RoomBackend;

@@ -16,8 +16,8 @@ use agent_net::{ConnectError, FrameSocket, MediaPath, NetOptions, Secret, Socket
 use agent_proto::text::{line, name};
 use agent_proto::{BoxFuture, Time};
 use agent_room::{
-    CommandId, Config, DisconnectReason, Input, JoinFailure, OutgoingMedia, Output, Protocol,
-    Room as Machine, RoomCommand, RoomEvent, RpcError,
+    CommandId, Config, DisconnectReason, Input, JoinFailure, NetworkPath, OutgoingMedia, Output,
+    PathTransport, Protocol, Room as Machine, RoomCommand, RoomEvent, RpcError,
 };
 
 use super::backend::RoomBackend;
@@ -411,15 +411,7 @@ impl Driver {
                     let local = self.socket.route(remote);
                     self.input(Input::RouteFound { remote, local });
                 }
-                Output::MediaPath { relay: Some(relay), remote, why, .. } => {
-                    tracing::warn!(%relay, %remote, "media and data of the room go through a relay, which is slower: {why}");
-                }
-                Output::MediaPath { protocol: Protocol::Tcp, remote, why, .. } => {
-                    tracing::warn!(%remote, "media and data of the room go over TCP, which is slower: {why}");
-                }
-                Output::MediaPath { protocol: Protocol::Udp, remote, .. } => {
-                    tracing::debug!(%remote, "media and data go over UDP")
-                }
+                Output::MediaPath(path) => log_path(&path),
                 Output::OpenRelay { relay, host, port, transport } => {
                     self.relays.open(relay, host, port, transport, &self.net);
                 }
@@ -540,6 +532,19 @@ impl Driver {
             (None, reason) => JoinError::Failed(JoinFailure::Ended(Box::new(reason))),
         };
         drop(joined.send(Err(error)));
+    }
+}
+
+fn log_path(path: &NetworkPath) {
+    let NetworkPath { transport, relay, local, remote, reason, .. } = path;
+    match (relay, transport) {
+        (Some(relay), _) => {
+            tracing::warn!(%relay, %local, %remote, "media and data of the room go through a relay, which is slower: {reason}");
+        }
+        (None, PathTransport::Udp) => tracing::debug!(%local, %remote, "media and data go over UDP"),
+        (None, _) => {
+            tracing::warn!(%local, %remote, "media and data of the room go over {path}, which is slower: {reason}");
+        }
     }
 }
 

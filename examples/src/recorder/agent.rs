@@ -16,6 +16,7 @@ use agent_worker::{Agent, JobContext, JobError, JobResult, RoomEvent, typed};
 
 use super::metadata::RecordingJobMetadata;
 use super::recording::Recording;
+use crate::parameters::settings;
 
 /// How many tracks of a participant wait to be opened at most.
 const QUEUED_TRACKS: usize = 16;
@@ -30,6 +31,7 @@ pub fn recorder(folder: &Path) -> impl Agent + use<> {
 }
 
 async fn record(ctx: JobContext, job: RecordingJobMetadata, folder: PathBuf) -> JobResult {
+    let job = settings(ctx.metadata()?, &RecordingJobMetadata::accepted(), job)?;
     let mut events = ctx.room().events();
     // By participant, and whether it is what it shares of its screen.
     let mut tracks: BTreeMap<(String, bool), mpsc::Sender<Track>> = BTreeMap::new();

@@ -50,11 +50,11 @@ pub(super) enum Quality {
 
 impl RecordingJobMetadata {
     /// What is accepted.
-    pub(super) fn accepted() -> MetadataFormat<Self> {
+    pub(crate) fn accepted() -> MetadataFormat<Self> {
         MetadataFormat::or_default().validated().with_schema()
     }
 
-    pub(super) fn container(&self) -> Container {
+    pub(crate) fn container(&self) -> Container {
         match self.format {
             Format::Mp4 => Container::Mp4,
             Format::Webm => Container::WebM,

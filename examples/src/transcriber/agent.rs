@@ -15,6 +15,7 @@ use super::engine::Engine;
 use super::metadata::TranscriptionJobMetadata;
 use super::track::Transcription;
 use crate::VoiceDetector;
+use crate::parameters::settings;
 
 /// A busy machine or network holds packets up. A text can come a little later, but should miss no sound.
 const MIN_DELAY: Duration = Duration::from_millis(30);
@@ -29,7 +30,7 @@ pub fn transcriber(engine: Engine) -> impl Agent + use<> {
 }
 
 async fn transcribe(ctx: JobContext, job: TranscriptionJobMetadata, engine: Arc<Engine>) -> JobResult {
-    let job = Arc::new(job);
+    let job = Arc::new(settings(ctx.metadata()?, &TranscriptionJobMetadata::format(), job)?);
     let mut events = ctx.room().events();
     let mut tracks: Vec<JoinHandle<()>> = Vec::new();
     ctx.room().set_agent_state(AgentState::Listening).await?;

@@ -54,6 +54,7 @@ impl Signal {
             local: self.roster.local().cloned().unwrap_or_default(),
             participants: self.roster.remote().cloned().collect(),
             server_version: self.server_version.clone(),
+            network_path: None,
         });
         self.phase = Phase::Joined { connected };
         self.outputs.push_back(SignalOutput::Hold(Vec::new()));

@@ -322,6 +322,15 @@ impl Signal {
         }
     }
 
+    /// No path for media and data is left to try: there is nothing to wait for.
+    pub(crate) fn no_path(&mut self, detail: String, now: Time) {
+        match &self.phase {
+            Phase::Joined { .. } => self.fail_join(JoinFailure::Media { detail }),
+            Phase::Recovering(_) => self.lose_media(detail, now),
+            _ => {}
+        }
+    }
+
     /// The server's answer could not be used.
     pub(crate) fn answer_unusable(&mut self, detail: &str, now: Time) {
         self.violation();

@@ -17,6 +17,7 @@ mod clock;
 mod codecs;
 mod media;
 mod packets;
+mod path_in_use;
 mod paths;
 mod relay_paths;
 mod relayed;
@@ -24,11 +25,11 @@ mod sending;
 
 use agent_proto::Time;
 
-use crate::connection::{Answered, MediaConnection, Path, TransportEvent};
+use crate::connection::{Answered, MediaConnection, TransportEvent};
 use crate::data::{Channel, WriteResult};
 use crate::local_tracks::{PlacedFrame, SectionKind};
 use crate::turn::IceServer;
-use crate::{CommandId, Protocol};
+use crate::{CommandId, NetworkPath, Protocol};
 pub(crate) use clock::RtcClock;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -42,6 +43,7 @@ use str0m::net::{Protocol as WireProtocol, Receive, TcpType};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError};
 
 use media::Routes;
+use path_in_use::{PathInUse, kind_of};
 use paths::{Announced, MAX_CANDIDATES, Paths};
 use relay_paths::{RelayPaths, SETTLED_AFTER};
 use sending::Sending;
@@ -102,9 +104,8 @@ pub(crate) struct Transport {
     tcp_from: Time,
     relay: RelayPaths,
     last_packet_at: Time,
-    /// Transport and source of the last packet.
-    last_protocol: Protocol,
-    last_source: Option<SocketAddr>,
+    /// How media and data are sent.
+    used: Option<PathInUse>,
     /// Whether there has been a path to the server.
     was_connected: bool,
     silent: bool,
@@ -186,8 +187,7 @@ impl MediaConnection for Transport {
             tcp_from: now,
             relay: RelayPaths::default(),
             last_packet_at: now,
-            last_protocol: Protocol::Udp,
-            last_source: None,
+            used: None,
             was_connected: false,
             silent: false,
             gone: false,
@@ -258,8 +258,7 @@ impl MediaConnection for Transport {
         if !self.rtc.accepts(&input) {
             return false;
         }
-        (self.last_packet_at, self.last_protocol, self.last_source) = (now, protocol, Some(source));
-        self.silent = false;
+        (self.last_packet_at, self.silent) = (now, false);
         let taken = self.rtc.handle_input(input).is_ok();
         self.run(now);
         taken
@@ -298,7 +297,7 @@ impl MediaConnection for Transport {
         if looking {
             path.state = TcpState::Untried;
             self.tcp_from = now + TCP_AFTER;
-        } else if was_connected && self.last_protocol == Protocol::Tcp {
+        } else if was_connected && self.used.is_some_and(|used| used.is_tcp_to(remote)) {
             self.fall_silent("the TCP connection for media and data was closed");
         }
     }
@@ -423,7 +422,7 @@ impl MediaConnection for Transport {
         if self.answered { self.explain_paths() } else { "the server did not answer our offer".to_owned() }
     }
 
-    fn path(&self) -> Option<Path> {
+    fn path(&self) -> Option<NetworkPath> {
         self.current_path()
     }
 
@@ -608,7 +607,7 @@ impl Transport {
             WireProtocol::SslTcp | WireProtocol::Tls => return true,
         }
         let remote = candidate.addr();
-        let announced = self.paths.announce(Protocol::Udp, remote);
+        let announced = self.paths.announce(Protocol::Udp, remote, kind_of(&candidate));
         self.open_relays(now);
         match announced {
             Announced::New if self.relay.servers.are_forced() => {
@@ -631,7 +630,8 @@ impl Transport {
         if candidate.tcptype() != Some(TcpType::Passive) {
             return true;
         }
-        if self.paths.announce(Protocol::Tcp, candidate.addr()) == Announced::TooMany {
+        let announced = self.paths.announce(Protocol::Tcp, candidate.addr(), kind_of(&candidate));
+        if announced == Announced::TooMany {
             return false;
         }
         let Some(path) = self.tcp.iter_mut().find(|path| path.candidate.addr() == candidate.addr()) else {
@@ -680,8 +680,8 @@ impl Transport {
                         WireProtocol::Tcp => Protocol::Tcp,
                         WireProtocol::SslTcp | WireProtocol::Tls => continue,
                     };
-                    if self.send_by_relay(protocol, packet.source, packet.destination, &packet.contents, now)
-                    {
+                    let path = PathInUse::new(protocol, packet.source, packet.destination);
+                    if self.send_by_relay(path, &packet.contents, now) {
                         continue;
                     }
                     // str0m pairs each of our addresses with each of the server's, but the system may send

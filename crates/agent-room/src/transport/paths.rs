@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::Protocol;
+use crate::{AddressKind, Protocol};
 
 /// Maximum number of the server's candidates in one ICE generation. It has a few for each of its interfaces.
 pub(super) const MAX_CANDIDATES: usize = 64;
@@ -28,6 +28,8 @@ pub(super) struct Paths {
     /// The addresses announced in this ICE generation.
     udp: BTreeMap<SocketAddr, Way>,
     tcp: BTreeSet<SocketAddr>,
+    /// What each of them is.
+    kinds: BTreeMap<SocketAddr, AddressKind>,
     /// Number of candidates that name a host instead of an address.
     host_names: u32,
     /// Our addresses, over all generations.
@@ -62,6 +64,7 @@ impl Paths {
             port,
             udp: BTreeMap::new(),
             tcp: BTreeSet::new(),
+            kinds: BTreeMap::new(),
             host_names: 0,
             locals: Vec::new(),
             distant: None,
@@ -72,10 +75,16 @@ impl Paths {
     pub(super) fn begin(&mut self) {
         self.udp.clear();
         self.tcp.clear();
+        self.kinds.clear();
     }
 
     /// The server announced an address.
-    pub(super) fn announce(&mut self, protocol: Protocol, remote: SocketAddr) -> Announced {
+    pub(super) fn announce(
+        &mut self,
+        protocol: Protocol,
+        remote: SocketAddr,
+        kind: AddressKind,
+    ) -> Announced {
         let known = match protocol {
             Protocol::Udp => self.udp.contains_key(&remote),
             Protocol::Tcp => self.tcp.contains(&remote),
@@ -90,7 +99,13 @@ impl Paths {
             Protocol::Udp => drop(self.udp.insert(remote, Way::Asked)),
             Protocol::Tcp => drop(self.tcp.insert(remote)),
         }
+        self.kinds.insert(remote, kind);
         Announced::New
+    }
+
+    /// What an address of the server is.
+    pub(super) fn kind_of(&self, remote: SocketAddr) -> AddressKind {
+        self.kinds.get(&remote).copied().unwrap_or(AddressKind::PeerReflexive)
     }
 
     /// The server announced a host name, which only its own network may resolve.
@@ -239,6 +254,10 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn announce(paths: &mut Paths, protocol: Protocol, remote: SocketAddr) -> Announced {
+        paths.announce(protocol, remote, AddressKind::Host)
+    }
+
     fn ip(text: &str) -> Option<IpAddr> {
         Some(text.parse().unwrap())
     }
@@ -247,9 +266,9 @@ mod tests {
     fn each_address_of_the_server_has_the_local_one_that_leads_there() {
         let mut paths = Paths::new(4000);
         for remote in ["10.0.0.9:50000", "127.0.0.1:50000", "[fd00::9]:50000"] {
-            assert_eq!(paths.announce(Protocol::Udp, address(remote)), Announced::New);
+            assert_eq!(announce(&mut paths, Protocol::Udp, address(remote)), Announced::New);
         }
-        assert_eq!(paths.announce(Protocol::Udp, address("10.0.0.9:50000")), Announced::Known);
+        assert_eq!(announce(&mut paths, Protocol::Udp, address("10.0.0.9:50000")), Announced::Known);
         let own = address("10.0.0.2:4000");
         assert_eq!(paths.routed(address("10.0.0.9:50000"), ip("10.0.0.2")), Some((own, true)));
         assert_eq!(paths.routed(address("10.0.0.9:50000"), ip("10.0.0.2")), Some((own, false)));
@@ -271,14 +290,14 @@ mod tests {
         let mut paths = Paths::new(4000);
         let udp = |n: u16| SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)), n);
         for n in 1..=63 {
-            assert_eq!(paths.announce(Protocol::Udp, udp(n)), Announced::New);
+            assert_eq!(announce(&mut paths, Protocol::Udp, udp(n)), Announced::New);
         }
-        assert_eq!(paths.announce(Protocol::Tcp, udp(1)), Announced::New);
-        assert_eq!(paths.announce(Protocol::Tcp, udp(2)), Announced::TooMany);
-        assert_eq!(paths.announce(Protocol::Udp, udp(64)), Announced::TooMany);
-        assert_eq!(paths.announce(Protocol::Udp, udp(63)), Announced::Known);
+        assert_eq!(announce(&mut paths, Protocol::Tcp, udp(1)), Announced::New);
+        assert_eq!(announce(&mut paths, Protocol::Tcp, udp(2)), Announced::TooMany);
+        assert_eq!(announce(&mut paths, Protocol::Udp, udp(64)), Announced::TooMany);
+        assert_eq!(announce(&mut paths, Protocol::Udp, udp(63)), Announced::Known);
         paths.begin();
-        assert_eq!(paths.announce(Protocol::Udp, udp(64)), Announced::New);
+        assert_eq!(announce(&mut paths, Protocol::Udp, udp(64)), Announced::New);
     }
 
     #[test]
@@ -287,7 +306,7 @@ mod tests {
         let mut new = 0;
         for n in 1..=40 {
             let remote = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)), 1);
-            paths.announce(Protocol::Udp, remote);
+            announce(&mut paths, Protocol::Udp, remote);
             let local = IpAddr::V4(Ipv4Addr::new(10, 1, 0, n));
             new += u32::from(paths.routed(remote, Some(local)).is_some());
         }
@@ -303,8 +322,8 @@ mod tests {
             paths.explain().starts_with("the server announced no address for its media but host names: ")
         );
 
-        paths.announce(Protocol::Udp, address("[fd00::9]:50000"));
-        paths.announce(Protocol::Tcp, address("[fd00::9]:7881"));
+        announce(&mut paths, Protocol::Udp, address("[fd00::9]:50000"));
+        announce(&mut paths, Protocol::Tcp, address("[fd00::9]:7881"));
         assert_eq!(paths.routed(address("[fd00::9]:50000"), None), None);
         assert_eq!(paths.ask_distant().len(), 2);
         assert!(paths.ask_distant().is_empty(), "once");
@@ -317,7 +336,7 @@ mod tests {
              (`rtc.node_ip`), or give this machine an address of that family"
         );
 
-        paths.announce(Protocol::Udp, address("10.0.0.9:50000"));
+        announce(&mut paths, Protocol::Udp, address("10.0.0.9:50000"));
         paths.routed(address("10.0.0.9:50000"), ip("10.0.0.2"));
         let text = paths.explain();
         assert!(
@@ -329,7 +348,7 @@ mod tests {
         assert!(tcp.starts_with("no UDP packet came back from 10.0.0.9:50000, [fd00::9]:50000: "), "{tcp}");
 
         for n in 1..=20 {
-            paths.announce(Protocol::Udp, SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 1, n)), 1));
+            announce(&mut paths, Protocol::Udp, SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 1, n)), 1));
         }
         assert!(paths.explain().contains(", 16 more, [fd00::9]:7881 (TCP)"), "{}", paths.explain());
     }

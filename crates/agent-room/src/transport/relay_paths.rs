@@ -22,6 +22,8 @@ pub(super) struct RelayPaths {
     pub(super) used: Option<SocketAddr>,
     /// Whether packets were sent through a relay that is gone.
     pub(super) was_used: bool,
+    /// Whether it was reported in this search that there is no path.
+    pub(super) hopeless: bool,
     /// When it is decided which relays are not needed.
     pub(super) settle_at: Option<Time>,
 }

@@ -10,11 +10,12 @@ use str0m::Candidate;
 
 use agent_proto::Time;
 
+use super::path_in_use::PathInUse;
 use super::paths::MAX_CANDIDATES;
 use super::{MediaConnection, Restart, TCP_AFTER, Transport};
-use crate::Protocol;
-use crate::connection::{Path, TransportEvent};
+use crate::connection::TransportEvent;
 use crate::turn::{IceServer, RelayArrival, Relays};
+use crate::{AddressKind, NetworkPath, PathTransport, Protocol, RelayTransport};
 
 /// The first byte of a packet is its kind (RFC 7983): those of STUN are lower.
 const FIRST_OF_DTLS: u8 = 20;
@@ -54,34 +55,41 @@ impl Transport {
         if self.relays_open_at().is_some_and(|at| at <= now) {
             self.relay.servers.open();
         }
+        self.check_hope();
     }
 
-    /// The current path to the server. `None`: nothing has come from it.
-    pub(super) fn current_path(&self) -> Option<Path> {
-        let (protocol, remote) = (self.last_protocol, self.last_source?);
-        let relay = self.relay.used.and_then(|relayed| self.relay.servers.server_at(relayed));
-        let why = match protocol {
-            _ if relay.is_some() => self.explain_relay(),
-            Protocol::Udp => String::new(),
-            Protocol::Tcp => self.paths.explain_tcp(),
-        };
-        Some(Path { protocol, remote, relay, why })
+    /// The path, in words. `None`: nothing was sent yet.
+    pub(super) fn current_path(&self) -> Option<NetworkPath> {
+        let PathInUse { protocol, source, destination } = self.used?;
+        let mut path = NetworkPath::udp(source, destination);
+        path.remote_kind = self.paths.kind_of(destination);
+        if let Some((url, transport)) =
+            self.relay.used.and_then(|relayed| self.relay.servers.server_at(relayed))
+        {
+            path.transport = match transport {
+                RelayTransport::Udp => PathTransport::Udp,
+                RelayTransport::Tcp => PathTransport::Tcp,
+                RelayTransport::Tls => PathTransport::Tls,
+            };
+            (path.relay, path.local_kind) = (Some(url), AddressKind::Relayed);
+            path.reason = self.explain_relay();
+        } else if protocol == Protocol::Tcp {
+            (path.transport, path.reason) = (PathTransport::Tcp, self.paths.explain_tcp());
+        }
+        Some(path)
     }
 
     /// Sends a packet through a relay. `false`: its source is none.
-    pub(super) fn send_by_relay(
-        &mut self,
-        protocol: Protocol,
-        source: SocketAddr,
-        destination: SocketAddr,
-        contents: &[u8],
-        now: Time,
-    ) -> bool {
+    pub(super) fn send_by_relay(&mut self, path: PathInUse, contents: &[u8], now: Time) -> bool {
+        let PathInUse { protocol, source, destination } = path;
         let relayed =
             protocol == Protocol::Udp && self.relay.servers.send(source, destination, contents, now);
         // Everything but connectivity checks is sent over the path that was chosen.
         if contents.first().is_some_and(|first| *first >= FIRST_OF_DTLS) {
             self.relay.used = relayed.then_some(source);
+            if self.used.replace(path) != Some(path) {
+                self.events.push_back(TransportEvent::PathChanged);
+            }
         }
         relayed
     }
@@ -109,12 +117,25 @@ impl Transport {
                 self.fall_silent("the relay (TURN) for media and data is gone");
             }
         }
+        self.check_hope();
     }
 
-    /// Another path is looked for. A relay over which nothing came is not asked for the same again.
+    /// Notices that only relays are to be used, and each has failed.
+    fn check_hope(&mut self) {
+        let looks = self.looking_since.is_some() && (!self.was_connected || self.restart == Restart::Begun);
+        let has_peers = self.paths.udp_families() != (false, false);
+        if looks && has_peers && !self.relay.hopeless && self.relay.servers.are_hopeless() {
+            self.relay.hopeless = true;
+            self.events.push_back(TransportEvent::NoPath { detail: self.explain_paths() });
+        }
+    }
+
+    /// Another path is looked for. A relay over which nothing came is not asked for the same again, and those
+    /// that failed, or were not needed, have another chance.
     pub(super) fn relays_restart(&mut self) {
-        if self.silent && self.relay.used.take().is_some() {
-            self.relay.was_used = true;
+        self.relay.was_used |= self.silent && self.relay.used.take().is_some();
+        if self.relay.hopeless || (self.silent && self.relay.was_used) {
+            self.relay.hopeless = false;
             self.relay.servers.start_over();
         }
     }
@@ -153,16 +174,20 @@ impl Transport {
     }
 
     /// Why a relay is used.
-    fn explain_relay(&self) -> String {
+    pub(super) fn explain_relay(&self) -> String {
         match self.relay.servers.are_forced() {
             true => "`force_relay` demands it".to_owned(),
             false => self.paths.explain(),
         }
     }
 
+    /// Whether there is no path, or another one is looked for.
+    fn is_looking(&self) -> bool {
+        !self.ice_connected || self.restart == Restart::Begun
+    }
+
     fn relays_open_at(&self) -> Option<Time> {
-        let looks = !self.ice_connected || self.restart == Restart::Begun;
-        let since = self.looking_since.filter(|_| looks && self.relay.servers.can_open())?;
+        let since = self.looking_since.filter(|_| self.is_looking() && self.relay.servers.can_open())?;
         if self.paths.udp_families() == (false, false) {
             return None;
         }

@@ -162,6 +162,11 @@ impl Relays {
             && self.servers.iter().filter(|server| server.state.is_in_use()).count() < MAX_AT_A_TIME
     }
 
+    /// Whether only relays are to be used, and each has failed.
+    pub(crate) fn are_hopeless(&self) -> bool {
+        self.forced && self.servers.iter().all(|server| matches!(server.state, State::Failed(_)))
+    }
+
     /// Connects to servers, as many as are tried at a time.
     pub(crate) fn open(&mut self) {
         while self.can_open() {
@@ -297,10 +302,10 @@ impl Relays {
         self.clients().any(|open| open.relayed == Some(relayed))
     }
 
-    /// The URL of the server with this relayed address.
-    pub(crate) fn server_at(&self, relayed: SocketAddr) -> Option<String> {
+    /// The URL of the server with this relayed address, and how it is reached.
+    pub(crate) fn server_at(&self, relayed: SocketAddr) -> Option<(String, RelayTransport)> {
         let server = self.servers.iter().find(|server| server.state.relayed() == Some(relayed))?;
-        Some(server.url.to_string())
+        Some((server.url.to_string(), server.url.transport))
     }
 
     /// What became of the servers, in one line; empty if nothing is known of any.

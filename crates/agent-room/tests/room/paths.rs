@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use agent_proto::livekit as proto;
-use agent_room::{DisconnectReason, JoinFailure, Protocol};
+use agent_room::{AddressKind, DisconnectReason, JoinFailure, NetworkPath, RoomEvent};
 
 use crate::support::Pair;
 use proto::signal_request::Message as Request;
@@ -36,7 +36,14 @@ fn addresses_follow_from_those_of_the_server_and_are_sent_to_it() {
         let own =
             if pair.routes_asked[0].is_ipv4() { " 127.0.0.1 1000 typ host" } else { " ::1 1000 typ host" };
         assert!(candidates[0].contains(own), "{candidates:?}");
-        assert_eq!(pair.paths, [(Protocol::Udp, String::new())]);
+        let client = if pair.routes_asked[0].is_ipv4() { "127.0.0.1:1000" } else { "[::1]:1000" };
+        let path = NetworkPath::udp(client.parse().unwrap(), pair.routes_asked[0]);
+        assert_eq!(pair.paths, [path.clone()]);
+        let joined = pair.events.iter().find_map(|event| match event {
+            RoomEvent::Connected(joined) => Some(joined.network_path.clone()),
+            _ => None,
+        });
+        assert_eq!(joined, Some(Some(path)));
         assert_eq!(pair.room.violations(), 0);
     }
 }
@@ -107,7 +114,8 @@ fn unreachable_candidates_do_not_prevent_a_connection() {
         assert_eq!(pair.room.violations() - before, u64::from(invalid), "{candidate}");
     }
     pair.run_until("the connection", |pair| !pair.paths.is_empty());
-    assert_eq!(pair.paths, [(Protocol::Udp, String::new())]);
+    let [path] = &pair.paths[..] else { panic!("{:?}", pair.paths) };
+    assert_eq!(path.as_str(), "udp");
 }
 
 #[test]
@@ -260,10 +268,14 @@ fn tcp_is_reported_with_its_reason() {
     pair.run_until("another way", |pair| !pair.tcp_asked.is_empty());
     pair.connect_tcp(remote);
     pair.run_until("the connection", |pair| !pair.paths.is_empty());
-    let [(protocol, why)] = &pair.paths[..] else { panic!("{:?}", pair.paths) };
-    assert_eq!(*protocol, Protocol::Tcp);
+    let [path] = &pair.paths[..] else { panic!("{:?}", pair.paths) };
     assert_eq!(
-        why,
+        (path.as_str(), path.local_kind, path.remote_kind),
+        ("tcp", AddressKind::Host, AddressKind::Host)
+    );
+    assert_eq!((path.local, path.remote), ("127.0.0.1:1500".parse().unwrap(), remote));
+    assert_eq!(
+        path.reason,
         "no UDP packet came back from 127.0.0.1:2000: check that UDP to the server's RTC ports is open from here"
     );
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use agent_proto::Time;
-use agent_room::{DisconnectReason, Input};
+use agent_room::{DisconnectReason, Input, JoinFailure};
 
 use crate::support::Pair;
 
@@ -115,10 +115,39 @@ fn forced_relays_are_requested_at_once_and_nothing_else_is_tried() {
 fn forced_relays_without_a_server_are_a_clear_error() {
     let mut pair = Pair::new(|config| config.force_relay = true);
     let text = failure(&mut pair);
+    assert!(pair.now < Time::ZERO + Duration::from_millis(100), "at once: {}", pair.now);
     assert!(
         text.contains("the LiveKit server named no TURN server: name one in its configuration"),
         "{text}"
     );
+}
+
+/// There is nothing to wait for, and the timeout of a join may be long.
+#[test]
+fn forced_relays_that_all_refuse_fail_the_join_at_once() {
+    let mut pair = Pair::new(|config| config.force_relay = true);
+    pair.leaves_failed_join = false;
+    pair.turn_urls = [UDP, "turn:relay.test:port", TLS].map(str::to_owned).to_vec();
+    pair.join();
+    pair.run_until("relays", |pair| pair.relays_asked.len() == 2);
+    for (relay, error) in [(1, "nothing answers there"), (2, "no TLS connection")] {
+        assert!(pair.failed_joins.is_empty(), "one may answer");
+        pair.input(Input::RelayClosed { relay, error: error.to_owned() });
+    }
+    let [JoinFailure::Media { detail }] = &pair.failed_joins[..] else { panic!("{:?}", pair.failed_joins) };
+    for part in [
+        "no path through a relay, as `force_relay` demands it",
+        "turn:relay.test:3478?transport=udp: nothing answers there",
+        "turns:relay.test:443?transport=tcp: no TLS connection",
+        "a TURN server with an unusable URL: the port `port`",
+    ] {
+        assert!(detail.contains(part), "{detail}");
+    }
+    assert!(pair.now < Time::ZERO + Duration::from_millis(100), "{}", pair.now);
+    // A retry asks them again.
+    pair.input(Input::JoinRetried { timeout: Duration::from_secs(5) });
+    pair.run_until("relays again", |pair| pair.relays_asked.len() == 4);
+    assert_eq!(pair.failed_joins.len(), 1);
 }
 
 /// The peer of the connection is no TURN server: its bytes are garbage, and the room stays as it is.

@@ -17,8 +17,8 @@ use str0m::{Candidate, Event, Rtc};
 use agent_proto::{Time, decode, encode, livekit as proto};
 use agent_room::{
     CommandId, Config, DataTrackFrame, DisconnectReason, EncodedFrame, EncodedVideoFrame, Input, JoinFailure,
-    MediaFrame, Output, Protocol, Room, RoomCommand, RoomError, RoomEvent, RpcError, RpcRequest, StreamEvent,
-    Track, UnknownMethod,
+    MediaFrame, NetworkPath, Output, Protocol, Room, RoomCommand, RoomError, RoomEvent, RpcError, RpcRequest,
+    StreamEvent, Track, UnknownMethod,
 };
 
 use proto::signal_request::Message as Request;
@@ -52,8 +52,8 @@ pub(crate) struct Pair {
     pub(crate) routes: fn(SocketAddr) -> Option<IpAddr>,
     /// Addresses whose routes were requested.
     pub(crate) routes_asked: Vec<SocketAddr>,
-    /// The paths of the connection: transport and log text.
-    pub(crate) paths: Vec<(Protocol, String)>,
+    /// The paths of the connection.
+    pub(crate) paths: Vec<NetworkPath>,
     pub(crate) streams: Vec<StreamEvent>,
     pub(crate) rpc_requests: Vec<RpcRequest>,
     pub(crate) calls: Vec<(CommandId, Result<String, RpcError>)>,
@@ -455,7 +455,7 @@ impl Pair {
                     let local = (self.routes)(remote);
                     self.room.handle_input(Input::RouteFound { remote, local }, self.now);
                 }
-                Output::MediaPath { protocol, why, .. } => self.paths.push((protocol, why)),
+                Output::MediaPath(path) => self.paths.push(path),
                 Output::Stream(event) => self.streams.push(event),
                 Output::Requested(request) => self.rpc_requests.push(request),
                 Output::CallDone { id, result } => self.calls.push((id, result)),

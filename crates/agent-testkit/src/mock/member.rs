@@ -1,13 +1,14 @@
 //! The room handle of a participant: between it and the server.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::mpsc;
 
 use agent_server::{FrameReceiver, Hub, Input, MemberCommand, MemberEvent, MemberId, Stay};
 use agent_worker::room::{
-    Connected, DataFrameSender, DisconnectReason, FrameSender, MediaFrame, OutgoingFrames, Participant,
-    RoomBackend, RoomError, RoomInfo, RoomRequest,
+    Connected, DataFrameSender, DisconnectReason, FrameSender, MediaFrame, NetworkPath, OutgoingFrames,
+    Participant, RoomBackend, RoomError, RoomInfo, RoomRequest,
 };
 use agent_worker::{BoxFuture, Room, RoomEvent};
 
@@ -39,6 +40,10 @@ pub(super) fn outside(room: &str, identity: &str) -> Room {
     RoomBackend::new(Connected::new(RoomInfo::new("", room), me)).0
 }
 
+/// Between which addresses the media of a mock room would go.
+const AGENT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50_000);
+const SERVER_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7882);
+
 /// The other end of a handle.
 struct Member {
     /// The hub has the sender of the events, so that its end is theirs.
@@ -52,7 +57,8 @@ struct Member {
 
 impl Member {
     fn new(hub: &Arc<Hub>, stay: Stay) -> (Room, Self) {
-        let Stay { member: id, connected, events } = stay;
+        let Stay { member: id, mut connected, events } = stay;
+        connected.network_path = Some(NetworkPath::udp(AGENT_ADDRESS, SERVER_ADDRESS));
         let (room, backend) = RoomBackend::new(connected);
         hub.receive_frames(id, Frames(Mutex::new(backend.frames())));
         let (data_frames, outgoing) = (backend.data_frames(), backend.outgoing_frames());

@@ -249,10 +249,34 @@ class Client {
     return { sid };
   }
 
+  async publish_video(request) {
+    if (!this.sdk.publishVideo) throw new Error('this host shows nothing');
+    const { publication, stop } = await this.sdk.publishVideo(this.me, request);
+    const sid = this.sdk.trackSid(publication);
+    this.published.set(sid, { publication, stop });
+    return { sid };
+  }
+
+  async watch_track({ sid }) {
+    if (!this.sdk.watch) throw new Error('this host sees nothing');
+    const [publication, identity] = this.publication(sid);
+    if (!publication?.track) throw new Error(`no track ${sid} is subscribed`);
+    this.sdk.watch(publication.track, (seen) => this.event('seen', { identity, sid, ...seen }));
+  }
+
   async audio_energy({ sid }) {
-    const publications = [...this.room.remoteParticipants.values()].flatMap((p) => [...p.trackPublications.values()]);
-    const publication = publications.find((publication) => this.sdk.trackSid(publication) === sid);
+    const [publication] = this.publication(sid);
     return { energy: publication?.track ? await this.sdk.audioEnergy(publication.track) : 0 };
+  }
+
+  // A track of another participant, and whose it is.
+  publication(sid) {
+    for (const { identity, trackPublications } of this.room.remoteParticipants.values()) {
+      for (const publication of trackPublications.values()) {
+        if (this.sdk.trackSid(publication) === sid) return [publication, identity];
+      }
+    }
+    return [];
   }
 
   async mute({ sid, muted }) {

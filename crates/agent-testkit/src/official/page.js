@@ -3,6 +3,9 @@
 const rtc = LivekitClient;
 rtc.setLogLevel('warn');
 
+// How many pictures are seen until the next report of them.
+const SEEN = 10;
+
 const sdk = {
   Room: rtc.Room,
   RpcError: rtc.RpcError,
@@ -44,6 +47,51 @@ const sdk = {
     const [track] = out.stream.getAudioTracks();
     const publication = await me.publishTrack(track, { name, source: rtc.Track.Source.Microphone });
     return { publication, stop: () => context.close() };
+  },
+
+  // Orange, with a black square that moves, as a picture that does not change is sent rarely.
+  async publishVideo(me, { name, codec, width, height, fps, simulcast }) {
+    const canvas = document.createElement('canvas');
+    Object.assign(canvas, { width, height });
+    const context = canvas.getContext('2d');
+    let number = 0;
+    const draw = () => {
+      context.fillStyle = '#ffa500';
+      context.fillRect(0, 0, width, height);
+      context.fillStyle = '#000';
+      context.fillRect((8 * number++) % width, 0, 8, 8);
+    };
+    draw();
+    const drawing = setInterval(draw, 1000 / fps);
+    const [track] = canvas.captureStream(fps).getVideoTracks();
+    const source = rtc.Track.Source.Camera;
+    const publication = await me.publishTrack(track, { name, source, simulcast, videoCodec: codec.toLowerCase() });
+    return { publication, stop: () => clearInterval(drawing) };
+  },
+
+  // The size of every few pictures, decoded, and their mean color (BT.601).
+  watch(track, tell) {
+    const video = track.attach();
+    document.body.append(video);
+    const context = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    let frames = 0;
+    const see = () => {
+      frames += 1;
+      if (frames % SEEN === 0) {
+        context.drawImage(video, 0, 0, 1, 1);
+        const [r, g, b] = context.getImageData(0, 0, 1, 1).data;
+        tell({
+          frames,
+          width: video.videoWidth,
+          height: video.videoHeight,
+          luma: 16 + (65.481 * r + 128.553 * g + 24.966 * b) / 255,
+          blue: 128 + (-37.797 * r - 74.203 * g + 112 * b) / 255,
+          red: 128 + (112 * r - 93.786 * g - 18.214 * b) / 255,
+        });
+      }
+      video.requestVideoFrameCallback(see);
+    };
+    video.requestVideoFrameCallback(see);
   },
 
   async audioEnergy(track) {

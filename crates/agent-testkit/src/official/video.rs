@@ -1,4 +1,4 @@
-//! What a client of the Python SDK shows, and sees.
+//! What a client shows, and sees.
 
 use serde_json::{Value, json};
 
@@ -7,8 +7,9 @@ use agent_worker::room::VideoCodec;
 use super::client::{OfficialClient, text_of};
 use super::error::ClientError;
 
-/// What an [`OfficialClient`](crate::OfficialClient) of the Python SDK shows on a track of its own, with
-/// [`publish_video`](crate::OfficialClient::publish_video): moving noise, which its SDK encodes.
+/// What an [`OfficialClient`](crate::OfficialClient) shows on a track of its own, with
+/// [`publish_video`](crate::OfficialClient::publish_video): its SDK encodes moving noise, that of a browser
+/// an orange picture.
 ///
 /// ```no_run
 /// # async fn example(ada: agent_testkit::OfficialClient) -> Result<(), agent_testkit::ClientError> {
@@ -83,7 +84,7 @@ impl ClientVideo {
 }
 
 impl OfficialClient {
-    /// Publishes a camera that shows this, with the Python SDKs; returns its sid.
+    /// Publishes a camera that shows this, with the Python SDKs and the browser; returns its sid.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -104,7 +105,8 @@ impl OfficialClient {
     }
 
     /// Watches a video track that it is [subscribed to](super::ClientEvent::TrackSubscribed), and reports
-    /// every ten pictures as [`ClientEvent::Seen`](super::ClientEvent::Seen). Only the Python SDKs do.
+    /// every ten pictures as [`ClientEvent::Seen`](super::ClientEvent::Seen). Only the Python SDKs and the
+    /// browser do.
     ///
     /// # Errors
     /// [`ClientError`]

@@ -16,6 +16,35 @@
 //! the other paths are tried at the same time. Relays that are not needed are released 3 s after the
 //! connection.
 //!
+//! # Which path a room has
+//! [`Room::network_path`](crate::Room::network_path) is the path in use: its transport, the relay if there is
+//! one, the addresses of both sides and what they are, and why it is not direct UDP. If it changes, there is
+//! a [`RoomEvent::NetworkPathChanged`](crate::RoomEvent::NetworkPathChanged); other ports alone are no
+//! change. The metric `lk_agents_room_paths_total` counts the rooms of a worker by path, as they were joined.
+//! ```
+//! use agent_worker::{JobContext, JobResult, RoomEvent};
+//!
+//! async fn agent(ctx: JobContext) -> JobResult {
+//! #   assert!(ctx.room().network_path().is_some_and(|path| path.to_string() == "UDP"));
+//!     if let Some(path) = ctx.room().network_path() {
+//!         tracing::info!("{path} from {} to {}: {}", path.local, path.remote, path.reason);
+//!     }
+//!     let mut events = ctx.room().events();
+//!     while let Some(event) = events.next().await {
+//!         if let RoomEvent::NetworkPathChanged(path) = event {
+//!             tracing::warn!("{path} from now on: {}", path.reason);
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # runtime.block_on(async {
+//! # let job = agent_testkit::JobSpec::room("lobby").lasts(std::time::Duration::from_secs(1));
+//! # agent_testkit::run_job(agent, job).await.assert_success();
+//! # });
+//! ```
+//! In [mock rooms](crate::guide) it is UDP on loopback.
+//!
 //! # Naming TURN servers
 //! The LiveKit server sends their URLs and credentials to all participants; there is nothing to set up in the
 //! worker. Its configuration has a list for servers of your own, such as coturn, and a built-in TURN server:
@@ -53,7 +82,14 @@
 //! ```
 //! For one job it is [`JoinOptions::force_relay`](crate::room::JoinOptions::force_relay), and for rooms
 //! without a worker a field of [`JoinRequest`](crate::room::JoinRequest). The server may demand the same of
-//! its clients; it then counts as set.
+//! its clients; it then counts as set. A join fails as soon as every TURN server has failed, instead of after
+//! its timeout.
+//!
+//! # A relay that ends
+//! If the relay in use ends, all servers are tried again, and the room continues through another one, as
+//! after any lost connection ([`Reconnecting`](crate::RoomEvent::Reconnecting),
+//! [`Reconnected`](crate::RoomEvent::Reconnected)). Without another one it ends after its time for that, with
+//! what became of each server.
 //!
 //! # No path at all
 //! The error of the join, and so of the job, names each path that was tried, and its result:

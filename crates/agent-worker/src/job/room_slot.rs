@@ -72,7 +72,11 @@ impl RoomSlot {
                 if joined.as_ref().is_err_and(JoinError::is_out_of_descriptors) {
                     let _ = self.inputs.send(Input::DescriptorsExhausted);
                 }
-                let (connection, report) = (RoomConnection::new(joined?), Arc::clone(&self.on_dropped));
+                let room = joined?;
+                if let Some(path) = room.network_path() {
+                    self.parts.meter.room_path(&path);
+                }
+                let (connection, report) = (RoomConnection::new(room), Arc::clone(&self.on_dropped));
                 connection.on_dropped(move |dropped| report(dropped));
                 let _ = self.connection.set(connection);
                 let (job, room) = (Arc::clone(&self.job), Arc::clone(&self.connection));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, SharedString};
 
 use agent_core::{CheckpointError, EndedJob, GivenAnswer, LeaseLoss, Violation, Worker};
-use agent_rtc::Dropped;
+use agent_rtc::{Dropped, NetworkPath};
 
 use super::gauges::{GaugeGuard, SharedGauge};
 use super::handles::Handles;
@@ -91,6 +91,13 @@ impl Meter {
             } else {
                 table::ROOM_JOIN.histogram_with([handles.agent_name(), "failed".into()]).record(took);
             }
+        });
+    }
+
+    /// The path of a joined room's media and data.
+    pub(crate) fn room_path(&self, path: &NetworkPath) {
+        self.with(|handles| {
+            table::ROOM_PATHS.counter_with([handles.agent_name(), path.as_str().into()]).increment(1);
         });
     }
 

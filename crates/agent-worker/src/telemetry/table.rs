@@ -55,6 +55,11 @@ pub(crate) const ROOM_JOIN: Metric = Metric::seconds(
     &["agent_name", "result"],
     "duration of joining a room, by result: `ok` or `failed`",
 );
+pub(crate) const ROOM_PATHS: Metric = Metric::counter(
+    "lk_agents_room_paths_total",
+    &["agent_name", "path"],
+    "rooms joined, by the path of their media and data: `udp` or `tcp`; through a relay `relay_udp`, `relay_tcp` or `relay_tls`",
+);
 pub(crate) const JOB_LAUNCH: Metric = Metric::seconds(
     "lk_agents_job_launch_seconds",
     WORKER,
@@ -215,6 +220,7 @@ const ALL: &[&Metric] = &[
     &ASSIGNMENT_WAIT,
     &UNASSIGNED,
     &ROOM_JOIN,
+    &ROOM_PATHS,
     &JOB_LAUNCH,
     &ACTIVE_JOBS,
     &SLOTS_USED,

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use agent_testkit::{JobSpec, MockConnector, MockServer, ServerEvent};
 use agent_worker::net::NetOptions;
 use agent_worker::room::{AutoSubscribe, JoinError, JoinOptions, JoinRequest, RoomConnector, WebRtc};
-use agent_worker::{BoxFuture, JobContext, JobResult, Outcome, RetryPolicy, Room, WorkerBuilder};
+use agent_worker::{Agent, BoxFuture, JobContext, JobResult, Outcome, RetryPolicy, Room, WorkerBuilder};
 
 use crate::support::authority::{Authority, authority};
 
@@ -40,6 +40,11 @@ async fn done(_: JobContext) -> JobResult {
     Ok(())
 }
 
+async fn joins_directly(ctx: JobContext) -> JobResult {
+    ctx.join_with(JoinOptions::new().force_relay(false)).await?;
+    Ok(())
+}
+
 async fn joins(ctx: JobContext) -> JobResult {
     ctx.join_with(JoinOptions::new().auto_subscribe(AutoSubscribe::VideoOnly)).await?;
     Ok(())
@@ -50,18 +55,40 @@ async fn failure(
     assigned: Option<&str>,
     configure: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
 ) -> (String, Vec<JoinRequest>) {
+    failure_of(joins, assigned, configure).await
+}
+
+async fn failure_of(
+    agent: impl Agent,
+    assigned: Option<&str>,
+    configure: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
+) -> (String, Vec<JoinRequest>) {
     let asked = Asked::default();
     let server = MockServer::builder().start_in_process();
     if let Some(url) = assigned {
         server.assign_url(url);
     }
     let worker =
-        server.worker(joins).agent_name("tester").retry(RetryPolicy::never()).connector(asked.clone());
+        server.worker(agent).agent_name("tester").retry(RetryPolicy::never()).connector(asked.clone());
     tokio::spawn(configure(worker).build().expect("the settings are complete").run());
     let job = server.dispatch(JobSpec::room("lobby")).await.expect("a job");
     match job.outcome().await.expect("its end") {
         Outcome::Failed { error } => (error, asked.take()),
         other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn relays_are_forced_by_the_worker_and_the_handler_has_the_last_word() {
+    for forced in [false, true] {
+        for join_room in [true, false] {
+            let configure = |worker: WorkerBuilder| worker.force_relay(forced).join_room(join_room);
+            let (_, asked) = failure(None, configure).await;
+            assert_eq!(asked.iter().map(|request| request.force_relay).collect::<Vec<_>>(), [forced]);
+        }
+        let configure = |worker: WorkerBuilder| worker.force_relay(forced).join_room(false);
+        let (_, asked) = failure_of(joins_directly, None, configure).await;
+        assert_eq!(asked.iter().map(|request| request.force_relay).collect::<Vec<_>>(), [false]);
     }
 }
 

@@ -410,6 +410,7 @@ const COUNTED: &[&str] = &[
     "room_events_dropped_total data: 6",
     "room_events_dropped_total events: 7",
     "room_events_dropped_total frames: 6",
+    "room_paths_total udp: 16",
     "stale_jobs_total: 1",
 ];
 

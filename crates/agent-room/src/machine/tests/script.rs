@@ -519,7 +519,7 @@ impl World {
                         self.pending.push_back(PendingStep::Track(request.cid));
                     }
                 }
-                Output::MediaPath { .. }
+                Output::MediaPath(_)
                 | Output::SendRelay { .. }
                 | Output::CloseRelay { .. }
                 | Output::RelayFailed { .. }

@@ -9,11 +9,11 @@ use bytes::Bytes;
 
 use agent_proto::Time;
 
-use crate::connection::{Answered, MediaConnection, Path, TransportEvent};
+use crate::connection::{Answered, MediaConnection, TransportEvent};
 use crate::data::{Channel, WriteResult};
 use crate::local_tracks::{PlacedFrame, SectionKind};
 use crate::turn::{IceServer, RelayEvent};
-use crate::{CommandId, EncodedFrame, Protocol, RelayTransport};
+use crate::{CommandId, EncodedFrame, NetworkPath, PathTransport, Protocol, RelayTransport};
 
 /// How often it sends something by itself.
 const KEEPALIVE: Duration = Duration::from_secs(7);
@@ -265,9 +265,13 @@ impl MediaConnection for Scripted {
         format!("no way from port {}", self.port)
     }
 
-    fn path(&self) -> Option<Path> {
+    fn path(&self) -> Option<NetworkPath> {
         let (protocol, remote) = self.path?;
-        Some(Path { protocol, remote, relay: None, why: "as scripted".to_owned() })
+        let mut path = NetworkPath::udp(([127, 0, 0, 1], self.port).into(), remote);
+        if protocol == Protocol::Tcp {
+            (path.transport, path.reason) = (PathTransport::Tcp, "as scripted".to_owned());
+        }
+        Some(path)
     }
 
     fn sections(&mut self, audio: u32, video: u32, _: Time) -> Option<String> {

@@ -4,3 +4,4 @@ mod any_bytes;
 mod client;
 mod relays;
 mod server;
+mod whole_room;

@@ -115,21 +115,7 @@ impl Pair {
     }
 
     fn answer(&mut self, request: &Bytes) {
-        let message = Message::read(request).unwrap();
-        let id = message.transaction;
-        let method = methods().into_iter().find(|method| message.is(*method, Class::Request)).unwrap();
-        if !message.is_signed(&self.key) {
-            return self.refuse(method, id, 401, "Unauthorized");
-        }
-        if message.get(Attribute::Nonce) != Some(self.nonce.as_bytes()) {
-            return self.refuse(method, id, 438, "Stale Nonce");
-        }
-        let writer = Writer::new(method, Class::Success, id);
-        let writer = match method {
-            Method::Allocate => writer.add_address(Attribute::XorRelayedAddress, address(RELAYED)),
-            Method::Refresh | Method::ChannelBind | Method::Data => writer,
-        };
-        let bytes = writer.add(Attribute::Lifetime, &self.lifetime.to_be_bytes()).sign(&self.key).finish();
+        let bytes = answer(request, &self.key, &self.nonce, self.lifetime, address(RELAYED));
         assert!(self.receive(bytes));
     }
 
@@ -142,12 +128,7 @@ impl Pair {
     }
 
     fn refuse(&mut self, method: Method, id: TransactionId, code: u16, reason: &str) {
-        let error = [&[0, 0, (code / 100) as u8, (code % 100) as u8], reason.as_bytes()].concat();
-        let writer = Writer::new(method, Class::Error, id).add(Attribute::ErrorCode, &error);
-        let bytes = writer
-            .add(Attribute::Realm, REALM.as_bytes())
-            .add(Attribute::Nonce, self.nonce.as_bytes())
-            .finish();
+        let bytes = refusal(method, id, &self.nonce, code, reason);
         assert!(self.receive(bytes));
     }
 
@@ -180,6 +161,34 @@ impl Pair {
         }
         self.now = until;
     }
+}
+
+/// What a server answers to a request that must be signed with this key, and have this nonce.
+pub(super) fn answer(request: &Bytes, key: &Key, nonce: &str, lifetime: u32, relayed: SocketAddr) -> Vec<u8> {
+    let message = Message::read(request).unwrap();
+    let id = message.transaction;
+    let method = methods().into_iter().find(|method| message.is(*method, Class::Request)).unwrap();
+    if !message.is_signed(key) {
+        return refusal(method, id, nonce, 401, "Unauthorized");
+    }
+    if message.get(Attribute::Nonce) != Some(nonce.as_bytes()) {
+        return refusal(method, id, nonce, 438, "Stale Nonce");
+    }
+    let writer = Writer::new(method, Class::Success, id);
+    let writer = match method {
+        Method::Allocate => writer.add_address(Attribute::XorRelayedAddress, relayed),
+        Method::Refresh | Method::ChannelBind | Method::Data => writer,
+    };
+    writer.add(Attribute::Lifetime, &lifetime.to_be_bytes()).sign(key).finish()
+}
+
+fn refusal(method: Method, id: TransactionId, nonce: &str, code: u16, reason: &str) -> Vec<u8> {
+    let error = [&[0, 0, (code / 100) as u8, (code % 100) as u8], reason.as_bytes()].concat();
+    Writer::new(method, Class::Error, id)
+        .add(Attribute::ErrorCode, &error)
+        .add(Attribute::Realm, REALM.as_bytes())
+        .add(Attribute::Nonce, nonce.as_bytes())
+        .finish()
 }
 
 fn methods() -> [Method; 3] {

@@ -11,11 +11,12 @@ use agent_testkit::{
     real_server_with, turn_server_with,
 };
 use agent_worker::net::{MediaPath, NetOptions};
-use agent_worker::room::{AudioTrackOptions, JoinRequest, RoomConnector, RoomEvents, WebRtc};
+use agent_worker::room::{AddressKind, AudioTrackOptions, JoinRequest, RoomConnector, RoomEvents, WebRtc};
 use agent_worker::{Room, RoomEvent};
 
 use crate::audio_out::{client, event, hears, listen, pass_on, tone};
 use crate::support::captured_log::CapturedLog;
+use crate::support::guide_tables::{self, steady, up_to};
 
 const SOON: Duration = Duration::from_secs(20);
 /// The server has sockets on loopback alone. Otherwise it announces several of them as 127.0.0.1, and if its
@@ -53,9 +54,15 @@ async fn exchange(room: &Room, events: &mut RoomEvents, ada: &mut OfficialClient
     event(events, "her message", received).await;
 }
 
-/// Passes the client's tone on to her, for at least this many seconds, and exchanges data before and after.
-async fn meet(server: &RealServer, net: NetOptions, name: &str, seconds: u32) {
+/// Passes the client's tone on to her over this path, for at least this many seconds, and exchanges data
+/// before and after.
+async fn meet(server: &RealServer, net: NetOptions, name: &str, path: &str, seconds: u32) {
     let room = join(server, net, name).await;
+    let used = room.network_path().expect("a path");
+    assert_eq!(
+        (used.as_str(), used.local_kind, used.remote_kind),
+        (path, AddressKind::Relayed, AddressKind::Host)
+    );
     let mut events = room.events();
     let mut ada = client(server, name, "ada").await;
     let frames = tone(&room, &mut events, &ada, 440).await;
@@ -84,7 +91,7 @@ async fn sound_and_data_through_a_relay_over_udp_that_is_refreshed() {
         return;
     }
     let log = CapturedLog::start(tracing::Level::WARN);
-    meet(&server, only_relays(), "udp", 4).await;
+    meet(&server, only_relays(), "udp", "relay_udp", 4).await;
     let lines = log.lines_with(THROUGH_A_RELAY);
     let [line] = &lines[..] else { panic!("{lines:?}") };
     let named = format!("relay=turn:127.0.0.1:{}?transport=udp", relay.port());
@@ -123,7 +130,7 @@ async fn over_tcp_beside_servers_of_no_use() {
         return;
     }
     let log = CapturedLog::start(tracing::Level::WARN);
-    meet(&server, only_relays(), "tcp", 1).await;
+    meet(&server, only_relays(), "tcp", "relay_tcp", 1).await;
     let line = log.lines_with(THROUGH_A_RELAY).concat();
     assert!(line.contains(&format!("relay=turn:127.0.0.1:{}?transport=tcp", relay.port())), "{line}");
     let lines = log.lines_with(OF_NO_USE);
@@ -135,6 +142,22 @@ async fn over_tcp_beside_servers_of_no_use() {
         assert_eq!(lines.iter().filter(|line| line.contains(expected)).count(), 1, "{expected}: {lines:?}");
     }
     assert!(lines.len() == 3 && log.lines_with("sesame").is_empty(), "{lines:?}");
+    let row = |part: &str| {
+        let line = lines.iter().find(|line| line.contains(part)).expect("it is logged");
+        let text = &line[line.find(OF_NO_USE).expect("its text")..];
+        format!("WARN {}", steady(text.split(" server=").next().expect("its text")))
+    };
+    guide_tables::check(
+        "relays",
+        &[
+            ("nothing listens at its port", up_to(&row("nothing answers there"), "nothing answers there")),
+            ("its host has no address", up_to(&row("its name was not found"), "its name was not found")),
+            (
+                "a wrong `credential`",
+                up_to(&row("it refuses the user name"), "it refuses the user name and credential"),
+            ),
+        ],
+    );
     // With a direct path nobody learns of them.
     join(&server, NetOptions::default(), "direct").await.leave().await;
     assert_eq!(log.lines_with(OF_NO_USE).len(), 3);
@@ -154,7 +177,7 @@ async fn over_tls_with_an_authority_of_our_own() {
         return;
     }
     let log = CapturedLog::start(tracing::Level::WARN);
-    meet(&server, only_relays().ca_file(&certificate), "tls", 1).await;
+    meet(&server, only_relays().ca_file(&certificate), "tls", "relay_tls", 1).await;
     let line = log.lines_with(THROUGH_A_RELAY).concat();
     assert!(line.contains(&format!("relay=turns:localhost:{}?transport=tcp", relay.tls_port())), "{line}");
 
@@ -172,11 +195,76 @@ async fn over_tls_with_an_authority_of_our_own() {
     room.leave().await;
     assert!(log.lines_with("`force_relay` demands it").len() == 1, "{}", log.text());
 
-    let error =
-        WebRtc::default().connect(request("distrusted", 1)).await.expect_err("it is not trusted").to_string();
+    // Without another one there is nothing to wait for.
+    let begun = Instant::now();
+    let error = WebRtc::default()
+        .connect(request("distrusted", 60))
+        .await
+        .expect_err("it is not trusted")
+        .to_string();
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}: {error}", begun.elapsed());
     let expected =
         "turns:localhost:PORT?transport=tcp: no TLS connection: invalid peer certificate: UnknownIssuer";
     assert!(error.contains(&expected.replace("PORT", &relay.tls_port().to_string())), "{error}");
+}
+
+/// The server has no IPv6 itself.
+#[tokio::test]
+async fn through_a_relay_that_is_reached_over_ipv6() {
+    if UdpSocket::bind("[::1]:0").is_err() {
+        return eprintln!("skipped: this machine has no IPv6 on loopback");
+    }
+    let Some(relay) = turn_server_with(TurnServerBuilder::default().config_line("listening-ip=::1")).await
+    else {
+        return;
+    };
+    let entry = relay.server_config("udp").replace("host: 127.0.0.1", "host: \"::1\"");
+    let Some(server) = server_with(&[entry]).await else { return };
+    let room = join(&server, only_relays(), "ipv6").await;
+    let path = room.network_path().expect("a path");
+    let url = format!("turn:[::1]:{}?transport=udp", relay.port());
+    assert_eq!(
+        (path.as_str(), path.is_ipv6(), path.relay.as_deref()),
+        ("relay_udp", false, Some(url.as_str()))
+    );
+    room.publish_data("chat", "hello").await.expect("sent");
+    room.leave().await;
+}
+
+/// The room goes on through the other one, and ends when there is none any more.
+#[tokio::test]
+async fn a_relay_that_dies_in_the_middle_is_replaced() {
+    let start = || turn_server_with(TurnServerBuilder::default());
+    let (Some(one), Some(two)) = (start().await, start().await) else { return };
+    let Some(server) = server_with(&[one.server_config("tcp"), two.server_config("udp")]).await else {
+        return;
+    };
+    if official_host().await.is_none() {
+        return;
+    }
+    let token = server.token().identity("agent").join_room("dies").sign().expect("a token");
+    let mut request = JoinRequest::new(server.url(), token);
+    (request.force_relay, request.reconnect_timeout) = (true, Duration::from_secs(5));
+    let room = WebRtc::default().connect(request).await.expect("the room is joined");
+    let mut events = room.events();
+    let mut ada = client(&server, "dies", "ada").await;
+    exchange(&room, &mut events, &mut ada).await;
+    let before = room.network_path().and_then(|path| path.relay).expect("a relay");
+    let is_first = before.contains(&format!(":{}?", one.port()));
+    let (used, other) = if is_first { (one, two) } else { (two, one) };
+    drop(used);
+    let resumed = |event: &RoomEvent| matches!(event, RoomEvent::Reconnected(again) if again.resumed);
+    event(&mut events, "the room again", resumed).await;
+    exchange(&room, &mut events, &mut ada).await;
+    let after = room.network_path().and_then(|path| path.relay).expect("a relay");
+    assert!(after.contains(&format!(":{}?", other.port())) && after != before, "{before}, {after}");
+
+    drop(other);
+    let reason = tokio::time::timeout(SOON, room.closed()).await.expect("it ends").to_string();
+    for part in ["no path through a relay, as `force_relay` demands it", "nothing answers there"] {
+        assert!(reason.contains(part), "{reason}");
+    }
+    ada.leave().await.expect("left");
 }
 
 /// livekit-server's own, which relays to loopback addresses only if its configuration permits it.
@@ -199,7 +287,7 @@ async fn through_the_turn_of_livekit_server_itself() {
         return;
     };
     let log = CapturedLog::start(tracing::Level::WARN);
-    meet(&server, only_relays(), "own", 1).await;
+    meet(&server, only_relays(), "own", "relay_udp", 1).await;
     assert_eq!(log.lines_with(THROUGH_A_RELAY).len(), 1, "{}", log.text());
 
     let Some(server) = real_server_with(on_loopback().extra_config(turn(""))).await else {

@@ -130,6 +130,7 @@ kinds! {
         MediaRestarted,
         MediaGone,
         MediaSilent,
+        NoPath,
         AnswerUnusable,
         Offer,
         OwnCandidate,

@@ -148,6 +148,7 @@ impl World {
             K::MediaRestarted => signal.media_restarted(now),
             K::MediaGone => signal.media_gone("gone", now),
             K::MediaSilent => signal.media_silent("silent", now),
+            K::NoPath => signal.no_path("no way".to_owned(), now),
             K::AnswerUnusable => signal.answer_unusable("no sdp", now),
             K::Offer => signal.offer("v=0 more".to_owned()),
             K::OwnCandidate => signal.own_candidate("candidate:1"),
