@@ -38,7 +38,7 @@ fn addresses_follow_from_those_of_the_server_and_are_sent_to_it() {
         assert!(candidates[0].contains(own), "{candidates:?}");
         let client = if pair.routes_asked[0].is_ipv4() { "127.0.0.1:1000" } else { "[::1]:1000" };
         let path = NetworkPath::udp(client.parse().unwrap(), pair.routes_asked[0]);
-        assert_eq!(pair.paths, [path.clone()]);
+        assert_eq!(pair.paths, std::slice::from_ref(&path));
         let joined = pair.events.iter().find_map(|event| match event {
             RoomEvent::Connected(joined) => Some(joined.network_path.clone()),
             _ => None,
