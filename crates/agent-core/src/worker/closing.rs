@@ -60,6 +60,16 @@ impl Worker {
         self.await_receipt(id, now);
     }
 
+    /// An ended job is assigned once more: the server may know it only from now on, and may have dropped the
+    /// statuses that arrived before. The outcome is sent once more after the settling time.
+    pub(super) fn settle_again(&mut self, id: &JobId, now: Time) {
+        let Some(closing) = self.closing.get_mut(id).filter(|closing| closing.step != Step::Unsent) else {
+            return;
+        };
+        closing.step = Step::Settling;
+        self.timers.set(Timer::Job(id.clone(), JobTimer::Repeat), now + self.config.settling);
+    }
+
     pub(super) fn ping(&mut self, now: Time) {
         let stamp = i64::try_from(now.as_nanos() / 1_000_000).unwrap_or(i64::MAX);
         self.receipts.stamp = stamp.max(self.receipts.stamp.saturating_add(1));

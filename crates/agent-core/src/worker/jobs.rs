@@ -129,6 +129,7 @@ impl Worker {
                 self.apply(&id, JobInput::Accepted, now);
             }
         } else if self.closing.contains_key(&id) {
+            self.settle_again(&id, now);
             return self.violation(Violation::DuplicateAssignment);
         } else {
             // Late or unexpected: the server has granted it, so it is run or failed, never dropped silently.

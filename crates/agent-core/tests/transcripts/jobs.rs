@@ -34,6 +34,36 @@ fn an_early_outcome_is_sent_twice_before_the_room_is_left() {
     insta::assert_snapshot!(rig.log());
 }
 
+/// The server may know the job only from this assignment on, and may have dropped what it received before.
+#[test]
+fn an_assignment_that_is_repeated_after_the_outcome_has_it_sent_once_more() {
+    let mut rig = Rig::registered(|_| {});
+    rig.answers_pings = false;
+    rig.run_job(1);
+    rig.end(1, fatal("no room"));
+    // Sent again at 500 ms, and not yet confirmed when the job is assigned again.
+    rig.pass(600);
+    rig.assign(1);
+    rig.pass(500);
+    rig.answers_pings = true;
+    rig.pong();
+    rig.pong();
+    // Assigned again before the second status: its time counts from the last assignment.
+    rig.run_job(2);
+    rig.end(2, fatal("no room"));
+    rig.pass(400);
+    rig.assign(2);
+    rig.pass(500);
+    let log = rig.log();
+    let failed_at = |job: &str| -> Vec<&str> {
+        let status = format!(" < send status {job} JsFailed \"no room\"");
+        log.lines().filter_map(|line| line.strip_suffix(&status)).collect()
+    };
+    assert_eq!(failed_at("AJ_1"), ["0.000s", "0.500s", "1.100s"]);
+    assert_eq!(failed_at("AJ_2"), ["1.100s", "2.000s"]);
+    insta::assert_snapshot!(log);
+}
+
 #[test]
 fn the_request_handler_declines_or_does_not_answer() {
     let mut rig = Rig::registered(|c| c.max_jobs = 10);
