@@ -4,6 +4,7 @@
 mod api;
 mod bench;
 mod codegen;
+mod deploy;
 mod sim;
 mod test;
 mod workspace;

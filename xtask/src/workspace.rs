@@ -14,3 +14,10 @@ pub(crate) fn root() -> PathBuf {
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     PathBuf::from(folder).join("..")
 }
+
+/// The folder of this project in the user's cache: the same as agent-testkit's.
+pub(crate) fn cache() -> Option<PathBuf> {
+    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || set("HOME").map(|home| home.join(".cache"));
+    set("XDG_CACHE_HOME").or_else(home).map(|cache| cache.join("livekit-agents-rust"))
+}

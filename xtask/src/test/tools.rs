@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::workspace::{cargo, root};
+use crate::workspace::{cache, cargo, root};
 
 /// The oldest Go that fetches the toolchain a module requires.
 const GO: (u32, u32) = (1, 21);
@@ -79,6 +79,18 @@ pub(super) fn lacks_windows(may_install: bool) -> Option<String> {
         return lacks_target("x86_64-pc-windows-gnu", may_install);
     }
     Some(format!("no {COMPILER} (Debian: apt-get install {PACKAGE})"))
+}
+
+/// What is missing to check the files in `deploy/`. `may_install` as above.
+pub(super) fn lacks_deploy(may_install: bool) -> Option<String> {
+    let tools = [("systemd-analyze", "systemd"), ("npm", "npm"), ("python3", "python3-venv")];
+    let missing = || tools.iter().filter(|(tool, _)| on_path(tool).is_none());
+    if may_install {
+        install(missing().map(|(_, package)| *package).collect());
+    }
+    let lines: Vec<String> =
+        missing().map(|(tool, package)| format!("no {tool} (Debian: apt-get install {package})")).collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
 }
 
 /// What is missing to build libopus. `may_install` as above.
@@ -187,10 +199,7 @@ fn named(variable: &str) -> bool {
 
 /// Whether agent-testkit has put such a file into the user's cache.
 fn in_cache(prefix: &str, file: &str) -> bool {
-    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = || set("HOME").map(|home| home.join(".cache"));
-    let folder = set("XDG_CACHE_HOME").or_else(home).map(|cache| cache.join("livekit-agents-rust"));
-    let Some(Ok(entries)) = folder.map(std::fs::read_dir) else { return false };
+    let Some(Ok(entries)) = cache().map(std::fs::read_dir) else { return false };
     let mut entries = entries.flatten();
     entries.any(|entry| {
         entry.file_name().to_string_lossy().starts_with(prefix) && entry.path().join(file).is_file()
