@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -30,6 +31,10 @@ impl Drop for Greeter {
 
 impl Greeter {
     fn run(server: &RealServer, args: &[&str]) -> Self {
+        Self::run_with(server, args, &[])
+    }
+
+    fn run_with(server: &RealServer, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_greeter"))
             .args(args)
             .env("LIVEKIT_URL", server.http_url())
@@ -38,6 +43,7 @@ impl Greeter {
             .env_remove("LIVEKIT_AGENT_NAME_OVERRIDE")
             .env("LIVEKIT_AGENT_HTTP_PORT", "off")
             .env_remove("RUST_LOG")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -122,6 +128,15 @@ async fn start_serves_its_health() {
         std::thread::sleep(Duration::from_millis(10));
     };
     assert_eq!((&list["total"], &list["jobs"][0]["room"]), (&1.into(), &"lobby".into()), "{list}");
+    let port = address.port().to_string();
+    let (code, printed) = Greeter::run(&server, &["status", "--http-port", &port]).end();
+    assert_eq!(code, Some(0), "{printed}");
+    for part in ["greeter", "state   ready", "1 running", "lobby"] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    let (_, printed) = Greeter::run(&server, &["status", "--json", "--http-port", &port]).end();
+    let raw: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!((&raw["worker"]["active_jobs"], &raw["jobs"]["total"]), (&1.into(), &1.into()), "{raw}");
     greeter.send(Signal::SIGTERM);
     while get(address, "/readyz") != (503, "draining".to_owned()) {
         std::thread::sleep(Duration::from_millis(10));
@@ -141,6 +156,40 @@ fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     (status, body.to_owned())
+}
+
+/// As a service with `Type=notify` and `WatchdogSec=`.
+#[tokio::test]
+async fn start_reports_to_systemd() {
+    let Some(server) = real_server().await else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    socket.set_read_timeout(Some(SOON)).expect("set");
+    let wait_for = |state: &str| {
+        let mut message = [0; 4096];
+        loop {
+            let len = socket.recv(&mut message).expect(state);
+            let message = String::from_utf8_lossy(message.get(..len).unwrap_or_default());
+            if message.lines().any(|line| line == state) {
+                return message.into_owned();
+            }
+        }
+    };
+    let path = path.to_str().expect("text");
+    let greeter =
+        Greeter::run_with(&server, &["start"], &[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "200000")]);
+    let ready = wait_for("READY=1");
+    assert!(ready.contains("STATUS=registered, 0 jobs run"), "{ready}");
+    wait_for("WATCHDOG=1");
+    // A job keeps the worker draining for a while.
+    let request = DispatchRequest::new("greeter", "lobby").metadata(r#"{"name":"Ada"}"#);
+    server.api().ensure_dispatch(request, SOON).await.expect("a job");
+    wait_for("STATUS=registered, 1 jobs run");
+    greeter.send(Signal::SIGTERM);
+    wait_for("STOPPING=1");
+    server.api().delete_room("lobby").await.expect("deleted");
+    assert_eq!(greeter.end().0, Some(0));
 }
 
 #[tokio::test]
@@ -164,6 +213,26 @@ async fn connect_joins_the_room_that_is_named() {
     server.api().delete_room("lobby").await.expect("deleted");
     let (_, printed) = greeter.end();
     assert!(printed.contains("in room \"lobby\""), "{printed}");
+}
+
+#[tokio::test]
+async fn the_doctor_finds_nothing_wrong_or_what_is() {
+    let Some(server) = real_server().await else { return };
+    let (code, printed) = Greeter::run(&server, &["doctor"]).end();
+    assert_eq!(code, Some(0), "{printed}");
+    for check in ["settings", "clock", "credentials", "registration", "job", "media"] {
+        assert!(
+            printed.lines().any(|line| line.starts_with(&format!("ok       {check}"))),
+            "{check}: {printed}"
+        );
+    }
+    let rooms = server.api().list_rooms(&[]).await.expect("a list");
+    assert!(rooms.iter().all(|room| !room.name.starts_with("doctor-")), "{rooms:?}");
+
+    let (code, printed) = Greeter::run(&server, &["doctor", "--api-secret", "another"]).end();
+    assert_eq!(code, Some(1), "{printed}");
+    let failed: Vec<&str> = printed.lines().filter(|line| line.starts_with("failed")).collect();
+    assert!(matches!(failed[..], [one] if one.starts_with("failed   credentials")), "{printed}");
 }
 
 #[tokio::test]

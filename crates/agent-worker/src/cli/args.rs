@@ -42,6 +42,15 @@ pub(super) enum Command {
     Connect(ConnectOptions),
     /// Runs one job in a room of its own, shows how it ended, and deletes the room
     Simulate(SimulateOptions),
+    /// Examines what the worker needs, step by step: settings, this machine, the server, a job and its media
+    ///
+    /// Each line says that it works, or what to do. The agent itself is not run: the job is one of its own,
+    /// in a room of its own.
+    Doctor(DoctorOptions),
+    /// Shows a running worker: its state, slots, outcomes and jobs
+    ///
+    /// It asks the worker's HTTP server on this machine. The exit code is 1 if no live worker answers.
+    Status(StatusOptions),
     /// Prints the JSON Schema of the metadata that the agent accepts
     Schema(SchemaOptions),
 }
@@ -102,6 +111,25 @@ pub(super) struct SimulateOptions {
     pub(super) timeout: Option<Duration>,
     #[command(flatten)]
     pub(super) common: CommonOptions,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DoctorOptions {
+    #[command(flatten)]
+    pub(super) common: CommonOptions,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusOptions {
+    /// The port of the worker's HTTP server [default: 8081] [env: LIVEKIT_AGENT_HTTP_PORT]
+    #[arg(long, value_name = "PORT")]
+    pub(super) http_port: Option<String>,
+    /// Its address [default: 127.0.0.1] [env: LIVEKIT_AGENT_HTTP_HOST]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) http_host: Option<String>,
+    /// Prints an object of JSON with the answers of /worker and /jobs
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -331,7 +359,9 @@ mod tests {
     #[test]
     fn help_names_commands_and_variables() {
         let help = parsed(&["--help"]).unwrap_err();
-        for word in ["start", "dev", "connect", "simulate", "schema", "LIVEKIT_URL", "act"] {
+        for word in
+            ["start", "dev", "connect", "simulate", "doctor", "status", "schema", "LIVEKIT_URL", "act"]
+        {
             assert!(help.contains(word), "{word}: {help}");
         }
         assert!(!help.contains("cli-addr") && !help.contains("--simulation"), "{help}");

@@ -1,8 +1,10 @@
 //! Why a command fails, and its exit code.
 
 use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use agent_core::FAILED_EXIT_CODE;
+use agent_core::{BoxError, FAILED_EXIT_CODE};
 use agent_net::ApiError;
 
 use crate::cli::http::{AddressError, ListenError};
@@ -12,6 +14,8 @@ use crate::worker::config_error::ConfigError;
 
 /// The exit code for wrong options.
 const WRONG_USE: u8 = 2;
+/// How long a worker may take to report its status.
+pub(super) const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,16 +26,37 @@ pub(super) enum CliError {
     Address(#[from] AddressError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error(transparent)]
+    Status(#[from] StatusError),
     #[error("{0}")]
     Schema(&'static str),
     #[error("the schema could not be written")]
     Output(#[source] io::Error),
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    #[error("{}{}", .0, in_options(.0))]
+    Config(#[source] ConfigError),
     #[error(transparent)]
     Worker(#[from] WorkerError),
     #[error(transparent)]
     Job(#[from] JobRunError),
+    #[error(transparent)]
+    Doctor(#[from] DoctorError),
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+/// The option that sets what is wrong, to be added to the error's text.
+pub(super) fn in_options(error: &ConfigError) -> String {
+    let option = match error {
+        ConfigError::NoUrl | ConfigError::Url(_) => "--url",
+        ConfigError::NoApiKey | ConfigError::WhiteSpace { what: "API key", .. } => "--api-key",
+        ConfigError::NoApiSecret | ConfigError::WhiteSpace { .. } => "--api-secret",
+        _ => return String::new(),
+    };
+    format!("; on the command line it is `{option}`")
 }
 
 impl CliError {
@@ -40,7 +65,12 @@ impl CliError {
             Self::Level(_) | Self::Address(_) => WRONG_USE,
             Self::Config(error) => error.exit_code(),
             Self::Worker(error) => error.exit_code(),
-            Self::Job(_) | Self::Listen(_) | Self::Schema(_) | Self::Output(_) => FAILED_EXIT_CODE,
+            Self::Job(_)
+            | Self::Listen(_)
+            | Self::Doctor(_)
+            | Self::Status(_)
+            | Self::Schema(_)
+            | Self::Output(_) => FAILED_EXIT_CODE,
         }
     }
 }
@@ -58,4 +88,61 @@ pub(super) enum JobRunError {
     Failed(String),
     #[error("the worker was stopped before its job ended")]
     NoJob,
+}
+
+/// Why an examination ends with a failure.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DoctorError {
+    #[error("the findings could not be written")]
+    Output(#[source] io::Error),
+    #[error("checks failed: {0}")]
+    Failed(String),
+}
+
+/// Why there is no status.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StatusError {
+    #[error(
+        "no worker answers at {at}: check that it runs, and its HTTP port (`--http-port` or LIVEKIT_AGENT_HTTP_PORT; its log \
+         names it)"
+    )]
+    Unreachable {
+        at: SocketAddr,
+        #[source]
+        error: io::Error,
+    },
+    #[error(
+        "no worker answers at {at} within {STATUS_TIMEOUT:?}: check its HTTP port, and whether it is blocked"
+    )]
+    Slow { at: SocketAddr },
+    #[error("the worker at {at} is not well: {reason}")]
+    Unwell { at: SocketAddr, reason: String },
+    #[error("what answers at {at} is not a worker: check the HTTP port")]
+    NotAWorker {
+        at: SocketAddr,
+        #[source]
+        error: BoxError,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_named_as_an_option_too() {
+        let white_space = |what, variable| ConfigError::WhiteSpace { what, variable };
+        for (error, option) in [
+            (ConfigError::NoUrl, "`--url`"),
+            (ConfigError::NoApiKey, "`--api-key`"),
+            (ConfigError::NoApiSecret, "`--api-secret`"),
+            (white_space("API key", "LIVEKIT_API_KEY"), "`--api-key`"),
+            (white_space("API secret", "LIVEKIT_API_SECRET"), "`--api-secret`"),
+        ] {
+            let text = CliError::from(error).to_string();
+            assert!(text.ends_with(&format!("; on the command line it is {option}")), "{text}");
+        }
+        let lease = CliError::from(ConfigError::Lease(Duration::ZERO)).to_string();
+        assert!(!lease.contains("command line"), "{lease}");
+    }
 }

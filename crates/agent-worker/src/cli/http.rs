@@ -3,6 +3,7 @@
 use std::env;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU16;
 
 use crate::cli::args::{HttpOptions, Mode};
 use crate::http::HttpServer;
@@ -52,10 +53,7 @@ fn choose(
     mode: Mode,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<HttpAddress>, AddressError> {
-    let set = |option: &Option<String>, by: &'static str, name: &'static str| {
-        let from_env = || variable(name).filter(|text| !text.is_empty()).map(|text| (name, text));
-        option.clone().map(|text| (by, text)).or_else(from_env)
-    };
+    let set = |option: &Option<String>, by, name| set(option, by, name, &variable);
     let dev = mode == Mode::Dev;
     let port = match set(&options.http_port, "--http-port", PORT_VARIABLE) {
         Some((_, text)) if text.eq_ignore_ascii_case("off") => return Ok(None),
@@ -68,6 +66,43 @@ fn choose(
         None => dev.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
     };
     Ok(Some(HttpAddress { host, port }))
+}
+
+/// The address of a running worker on this machine.
+pub(super) fn worker_address(
+    port: &Option<String>,
+    host: &Option<String>,
+) -> Result<SocketAddr, AddressError> {
+    find_worker(port, host, &|name| env::var(name).ok())
+}
+
+fn find_worker(
+    port: &Option<String>,
+    host: &Option<String>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<SocketAddr, AddressError> {
+    let port = match set(port, "--http-port", PORT_VARIABLE, variable) {
+        Some(given) => parse::<NonZeroU16>(given, "port of a running worker: its log names it")?.get(),
+        None => PORT,
+    };
+    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let host = match set(host, "--http-host", HOST_VARIABLE, variable) {
+        Some(given) => parse(given, "address: write one such as 127.0.0.1 or ::1")?,
+        None => local,
+    };
+    // Of a worker that listens on all addresses.
+    Ok(SocketAddr::new(if host.is_unspecified() { local } else { host }, port))
+}
+
+/// The text of an option, or else of its variable, and which of them it is.
+fn set(
+    option: &Option<String>,
+    by: &'static str,
+    name: &'static str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Option<(&'static str, String)> {
+    let from_env = || variable(name).filter(|text| !text.is_empty()).map(|text| (name, text));
+    option.clone().map(|text| (by, text)).or_else(from_env)
 }
 
 fn parse<T: std::str::FromStr>(
@@ -158,6 +193,23 @@ mod tests {
         ] {
             let error = chosen(option, Mode::Start, variables).unwrap_err();
             assert!(error.starts_with(expected) && error.contains("write "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_running_worker_is_on_this_machine() {
+        let at = |port: Option<&str>, variables: &[(&str, &str)]| {
+            let found = find_worker(&port.map(str::to_owned), &None, &|name| {
+                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            });
+            found.map(|at| at.to_string()).map_err(|error| error.to_string())
+        };
+        assert_eq!(at(None, &[]), Ok("127.0.0.1:8081".to_owned()));
+        assert_eq!(at(Some("9000"), &[(HOST_VARIABLE, "0.0.0.0")]), Ok("127.0.0.1:9000".to_owned()));
+        assert_eq!(at(None, &[(PORT_VARIABLE, "9"), (HOST_VARIABLE, "::1")]), Ok("[::1]:9".to_owned()));
+        for port in ["0", "off", "x"] {
+            let error = at(Some(port), &[]).unwrap_err();
+            assert!(error.contains("--http-port") && error.contains("its log names it"), "{error}");
         }
     }
 

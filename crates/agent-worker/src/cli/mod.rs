@@ -1,4 +1,5 @@
-//! A command line for programs that run a worker: `start`, `dev`, `connect`, `simulate` and `schema`.
+//! A command line for programs that run a worker: `start`, `dev`, `connect`, `simulate`, `doctor`, `status`
+//! and `schema`.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -21,12 +22,15 @@
 //! | `dev` | runs the worker, and logs readable text with more details; without any settings it uses the server that `livekit-server --dev` starts |
 //! | `connect --room R` | runs the agent in a room, which is created if there is none, until its job ends |
 //! | `simulate` | runs one job in a room of its own, and deletes the room |
+//! | `doctor` | examines settings, machine, server, a job and its media, and reports for each what to do |
+//! | `status` | asks the running worker on this machine over HTTP, and prints its state, slots, outcomes and jobs (`--json`: all of it) |
 //! | `schema` | prints the JSON Schema of the job's metadata |
 //!
 //! A setting of the command line overrides that of the program, which overrides the environment; only
 //! `LIVEKIT_AGENT_NAME_OVERRIDE` overrides everything. `--help` lists the options of each command.
 //!
-//! The exit code is 0 after a drain, whatever the signal, and after a job that succeeded; 1 after a failure;
+//! The exit code is 0 after a drain, whatever the signal, and after a job that succeeded; 1 after a failure,
+//! and of `status` if no live worker answers;
 //! 2 for wrong options or settings; 130 if a second signal aborted jobs.
 //!
 //! In all commands but `start`, a signal ends jobs at once unless `--drain-timeout` is set: they are
@@ -42,12 +46,16 @@
 //! `dev`. If the program has installed a `tracing` subscriber before, that one is used.
 
 mod args;
+pub mod doctor;
 mod error;
 mod http;
 mod job;
 mod json;
 mod log;
 mod settings;
+mod status;
+#[cfg(unix)]
+mod systemd;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -187,6 +195,8 @@ async fn carry_out(command: Command, worker: WorkerBuilder) -> Result<(), CliErr
         Command::Simulate(options) => {
             job::simulate(prepare(worker, &options.common, Mode::OneJob)?, options).await
         }
+        Command::Doctor(options) => Ok(doctor::run(prepare(worker, &options.common, Mode::OneJob)?).await?),
+        Command::Status(options) => status::status(&options).await,
         Command::Schema(options) => settings::print_schema(&worker, options.format),
     }
 }
@@ -199,11 +209,13 @@ fn prepare(worker: WorkerBuilder, options: &CommonOptions, mode: Mode) -> Result
 
 async fn keep_running(worker: WorkerBuilder, http: Option<HttpAddress>) -> Result<(), CliError> {
     let worker = worker.build()?;
-    // Ends with the program: it answers while the worker drains, too.
-    let mut serving = JoinSet::new();
+    // They end with the program: they report while the worker drains, too.
+    let mut reporting = JoinSet::new();
     if let Some(address) = http {
-        serving.spawn(address.listen().await?.serve([worker.handle()]));
+        reporting.spawn(address.listen().await?.serve([worker.handle()]));
     }
+    #[cfg(unix)]
+    reporting.spawn(systemd::report(worker.handle()));
     worker.run_until_signal().await?;
     Ok(())
 }

@@ -27,6 +27,7 @@
 //! - [`metrics`]: the metrics of a worker, and its log
 //! - [`health`]: health, status and jobs of a running worker over HTTP
 //! - [`best_practices`]: production checklist: what is built in, what you need, and deployment
+//! - [`deployment`]: systemd, Kubernetes, containers, and one static file
 //! - [`from_node`], [`from_python`]: the names of other SDKs, and the differences
 //! - [`settings`]: environment, features, requirements
 //! - the module `cli`, with the feature `cli`: the command line of a program, and its log
@@ -93,6 +94,10 @@ pub mod from_python {}
 /// Production checklist.
 #[doc = include_str!("best_practices.md")]
 pub mod best_practices {}
+
+/// Running a worker in production.
+#[doc = include_str!("deployment.md")]
+pub mod deployment {}
 
 /// Problems and their messages.
 #[doc = include_str!("troubleshooting.md")]

@@ -37,7 +37,7 @@
 
 mod ask;
 mod connection;
-mod report;
+pub(crate) mod report;
 mod response;
 mod routes;
 

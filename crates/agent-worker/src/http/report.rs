@@ -1,6 +1,8 @@
 //! What is reported as JSON.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use agent_core::{JobKind, LiveJob, SlotCounts};
 use agent_proto::text::shorten;
@@ -12,83 +14,83 @@ use crate::worker::stats::WorkerStats;
 const MAX_NAME: usize = 256;
 
 /// The answer of `/worker`: that of the official workers, with that of each worker of the program.
-#[derive(Debug, Serialize)]
-pub(super) struct Summary {
-    agent_name: String,
-    agent_name_is_env: bool,
-    deployment: String,
-    worker_type: &'static str,
-    active_jobs: usize,
-    worker_load: f32,
-    sdk_version: &'static str,
-    project_type: &'static str,
-    protocol_version: u32,
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) agent_name: String,
+    pub(crate) agent_name_is_env: bool,
+    pub(crate) deployment: String,
+    pub(crate) worker_type: Cow<'static, str>,
+    pub(crate) active_jobs: usize,
+    pub(crate) worker_load: f32,
+    pub(crate) sdk_version: Cow<'static, str>,
+    pub(crate) project_type: Cow<'static, str>,
+    pub(crate) protocol_version: u32,
     /// Whether all workers are.
-    live: bool,
-    ready: bool,
-    draining: bool,
-    workers: Vec<WorkerReport>,
+    pub(crate) live: bool,
+    pub(crate) ready: bool,
+    pub(crate) draining: bool,
+    pub(crate) workers: Vec<WorkerReport>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct WorkerReport {
-    agent_name: String,
-    deployment: String,
-    worker_type: &'static str,
-    worker_id: String,
-    live: bool,
-    ready: bool,
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct WorkerReport {
+    pub(crate) agent_name: String,
+    pub(crate) deployment: String,
+    pub(crate) worker_type: Cow<'static, str>,
+    pub(crate) worker_id: String,
+    pub(crate) live: bool,
+    pub(crate) ready: bool,
     /// Why it is not live, or else why it is not ready.
-    problem: Option<String>,
-    registered: bool,
-    draining: bool,
-    active_jobs: usize,
-    worker_load: f32,
-    max_jobs: usize,
-    slots: Slots,
-    unconfirmed_outcomes: usize,
-    uptime_seconds: u64,
-    jobs_succeeded: u64,
-    jobs_failed: u64,
-    job_retries: u64,
-    stuck_attempts: u64,
+    pub(crate) problem: Option<String>,
+    pub(crate) registered: bool,
+    pub(crate) draining: bool,
+    pub(crate) active_jobs: usize,
+    pub(crate) worker_load: f32,
+    pub(crate) max_jobs: usize,
+    pub(crate) slots: Slots,
+    pub(crate) unconfirmed_outcomes: usize,
+    pub(crate) uptime_seconds: u64,
+    pub(crate) jobs_succeeded: u64,
+    pub(crate) jobs_failed: u64,
+    pub(crate) job_retries: u64,
+    pub(crate) stuck_attempts: u64,
 }
 
-#[derive(Debug, Serialize)]
-struct Slots {
-    used: usize,
-    offered: usize,
-    accepted: usize,
-    running: usize,
-    backing_off: usize,
-    cleaning: usize,
-    stuck: usize,
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Slots {
+    pub(crate) used: usize,
+    pub(crate) offered: usize,
+    pub(crate) accepted: usize,
+    pub(crate) running: usize,
+    pub(crate) backing_off: usize,
+    pub(crate) cleaning: usize,
+    pub(crate) stuck: usize,
 }
 
 /// The answer of `/jobs`.
-#[derive(Debug, Serialize)]
-pub(super) struct JobsReport {
-    pub(super) total: usize,
-    pub(super) offset: usize,
-    pub(super) limit: usize,
-    pub(super) jobs: Vec<JobReport>,
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct JobsReport {
+    pub(crate) total: usize,
+    pub(crate) offset: usize,
+    pub(crate) limit: usize,
+    pub(crate) jobs: Vec<JobReport>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct JobReport {
-    id: String,
-    kind: String,
-    agent_name: String,
-    room: String,
-    room_sid: String,
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct JobReport {
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) agent_name: String,
+    pub(crate) room: String,
+    pub(crate) room_sid: String,
     /// The identity of the participant for which it was created.
-    participant: Option<String>,
-    dispatch_id: String,
-    request_id: Option<String>,
-    state: &'static str,
-    age_seconds: f64,
-    attempts: u32,
-    last_error: Option<String>,
+    pub(crate) participant: Option<String>,
+    pub(crate) dispatch_id: String,
+    pub(crate) request_id: Option<String>,
+    pub(crate) state: Cow<'static, str>,
+    pub(crate) age_seconds: f64,
+    pub(crate) attempts: u32,
+    pub(crate) last_error: Option<String>,
 }
 
 impl Summary {
@@ -100,11 +102,11 @@ impl Summary {
             agent_name: first.agent_name.clone(),
             agent_name_is_env: first.agent_name_is_env,
             deployment: first.deployment.clone(),
-            worker_type: worker_type(first.kind),
+            worker_type: worker_type(first.kind).into(),
             active_jobs: workers.iter().map(|(worker, _)| active(worker.slots)).sum(),
             worker_load: workers.iter().map(|(worker, _)| worker.load).fold(0.0, f32::max),
-            sdk_version: env!("CARGO_PKG_VERSION"),
-            project_type: "rust",
+            sdk_version: env!("CARGO_PKG_VERSION").into(),
+            project_type: "rust".into(),
             protocol_version: 1,
             live: all(|worker| worker.liveness.is_ok()),
             ready: all(|worker| worker.readiness.is_ok()),
@@ -120,7 +122,7 @@ impl WorkerReport {
         Self {
             agent_name: worker.agent_name.clone(),
             deployment: worker.deployment.clone(),
-            worker_type: worker_type(worker.kind),
+            worker_type: worker_type(worker.kind).into(),
             worker_id: shorten(&worker.worker_id, MAX_NAME),
             live: worker.liveness.is_ok(),
             ready: worker.readiness.is_ok(),
@@ -161,7 +163,7 @@ impl JobReport {
             participant: job.target.as_ref().map(|target| name(&target.identity)),
             dispatch_id: name(&job.dispatch_id),
             request_id: job.request_id.clone(),
-            state: live.state.as_str(),
+            state: live.state.as_str().into(),
             age_seconds: (live.age.as_secs_f64() * 1000.0).round() / 1000.0,
             attempts: live.attempts,
             last_error: live.last_error.as_deref().map(str::to_owned),

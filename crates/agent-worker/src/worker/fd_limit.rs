@@ -41,12 +41,18 @@ impl Drop for Share {
 /// Raises the limit of this process to the maximum, and warns if that is not enough for `max_jobs`. `None`:
 /// there is no limit.
 pub(crate) fn prepare(max_jobs: usize, per_job: usize) -> Option<DescriptorBudget> {
-    let limit = usize::try_from(raise()?).unwrap_or(usize::MAX);
-    let found = DescriptorBudget { limit, open: open(), per_job };
+    let found = budget(per_job)?;
     if let Some(warning) = warning(max_jobs, found) {
         tracing::warn!("{}", agent_proto::text::line(warning));
     }
     Some(found)
+}
+
+/// Raises the limit of this process to the maximum, and returns what it is enough for. `None`: there is no
+/// limit.
+pub(crate) fn budget(per_job: usize) -> Option<DescriptorBudget> {
+    let limit = usize::try_from(raise()?).unwrap_or(usize::MAX);
+    Some(DescriptorBudget { limit, open: open(), per_job })
 }
 
 /// Raises the soft limit, and returns the result; `None`: there is no limit.
@@ -83,7 +89,7 @@ fn open() -> usize {
 }
 
 /// The warning if the limit is too low for `max_jobs`.
-fn warning(max_jobs: usize, found: DescriptorBudget) -> Option<String> {
+pub(crate) fn warning(max_jobs: usize, found: DescriptorBudget) -> Option<String> {
     let fit = found.jobs();
     if fit >= max_jobs {
         return None;

@@ -6,7 +6,7 @@ use agent_proto::Secret;
 use crate::worker::config_error::ConfigError;
 
 /// Settings from the builder and the environment; each may be missing.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ServerSettings {
     pub(crate) url: Option<String>,
     pub(crate) api_key: Option<String>,

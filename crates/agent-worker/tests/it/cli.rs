@@ -1,12 +1,14 @@
 //! The command line, on a mock server with mock rooms: what it runs, and its exit codes.
 
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_testkit::{MockServer, RoomRequest, ServerApi};
+use agent_worker::http::HttpServer;
 use agent_worker::{JobContext, JobError, JobResult, Worker, WorkerBuilder, cli};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -107,6 +109,34 @@ async fn a_taken_port_is_a_failure() {
     let port = taken.local_addr().unwrap().port().to_string();
     assert_eq!(run(server.worker(agent), &["start", "--http-port", &port]).await, 1);
     assert!(server.events().is_empty(), "it has not registered");
+}
+
+/// 0 while a worker is live, also one that drains, and 1 without one.
+#[tokio::test]
+async fn status_asks_a_running_worker() {
+    let server = MockServer::start().await.unwrap();
+    let (agent, _) = noting(|| Ok(()));
+    let worker = server.worker(agent).agent_name("greeter").build().unwrap();
+    let http = HttpServer::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = http.local_addr().port().to_string();
+    let handle = worker.handle();
+    let serving = tokio::spawn(http.serve([handle.clone()]));
+    let running = tokio::spawn(worker.run());
+    assert!(handle.registered().await);
+    let unused = || Worker::builder(noting(|| Ok(())).0);
+    for args in [&["status", "--http-port", &port][..], &["status", "--json", "--http-port", &port]] {
+        assert_eq!(run_as_it_is(unused(), args).await, 0, "{args:?}");
+    }
+    handle.drain(Duration::ZERO).await;
+    running.await.unwrap().unwrap();
+    assert_eq!(run_as_it_is(unused(), &["status", "--http-port", &port]).await, 1, "it has stopped");
+    serving.abort();
+    assert!(serving.await.is_err_and(|error| error.is_cancelled()));
+    assert_eq!(run_as_it_is(unused(), &["status", "--http-port", &port]).await, 1, "nobody listens");
+    let other = server.url();
+    let port = other.rsplit_once(':').unwrap().1.trim_end_matches('/');
+    assert_eq!(run_as_it_is(unused(), &["status", "--http-port", port]).await, 1, "that is no worker");
+    assert_eq!(run_as_it_is(unused(), &["status", "--http-port", "0"]).await, 2);
 }
 
 #[tokio::test]

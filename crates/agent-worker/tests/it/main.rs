@@ -15,6 +15,7 @@
 mod checkpoints;
 mod cli;
 mod coordination;
+mod doctor;
 mod http;
 mod jobs;
 mod joins;

@@ -20,6 +20,8 @@ mod audio_out;
 #[cfg(feature = "redis")]
 mod checkpoint_stores;
 mod coordination;
+#[cfg(feature = "cli")]
+mod doctor;
 #[cfg(feature = "media")]
 mod e2ee;
 #[cfg(feature = "media")]

@@ -12,6 +12,8 @@ mod tests;
 
 use std::sync::Arc;
 
+#[cfg(feature = "cli")]
+use agent_core::{CheckpointStore, Coordinator};
 use agent_net::NetOptions;
 use agent_proto::Secret;
 use agent_rtc::{RoomConnector, WebRtc};
@@ -25,6 +27,8 @@ use crate::worker::driver::{Executor, Setup, Tasks};
 use crate::worker::fd_limit::PER_JOB;
 use crate::worker::parts::Parts;
 use crate::worker::server::ServerSettings;
+#[cfg(feature = "cli")]
+use crate::worker::settings::RoomSettings;
 use crate::worker::settings::Settings;
 
 /// Settings of a [`Worker`]; each has a default, and [`build`](Self::build) checks them.
@@ -96,6 +100,35 @@ impl WorkerBuilder {
         self
     }
 
+    /// A worker that connects in the same way, with another agent, and otherwise with the defaults.
+    #[cfg(feature = "cli")]
+    pub(crate) fn connecting_alike<A: Agent>(&self, agent: A) -> Self {
+        let RoomSettings { force_relay, refuse_other_servers, .. } = self.settings.rooms;
+        let mut alike = Self::new(agent);
+        alike.server = self.server.clone();
+        alike.connector.clone_from(&self.connector);
+        alike.settings.rooms = RoomSettings { force_relay, refuse_other_servers, ..RoomSettings::default() };
+        alike
+    }
+
+    /// The store of checkpoints.
+    #[cfg(feature = "cli")]
+    pub(crate) fn checkpoint_store(&self) -> Option<Arc<dyn CheckpointStore>> {
+        self.settings.checkpoints.store.clone()
+    }
+
+    /// The store of leases.
+    #[cfg(feature = "cli")]
+    pub(crate) fn lease_store(&self) -> Option<Arc<dyn Coordinator>> {
+        self.settings.coordination.coordinator.clone()
+    }
+
+    /// The maximum number of jobs, and the file descriptors of each.
+    #[cfg(feature = "cli")]
+    pub(crate) fn descriptor_use(&self) -> (usize, usize) {
+        (self.settings.rules.max_jobs, self.descriptors_per_job())
+    }
+
     /// Wraps the agent in another one.
     #[cfg(feature = "cli")]
     pub(crate) fn wrapped(mut self, wrap: impl FnOnce(Arc<dyn AnyAgent>) -> Arc<dyn AnyAgent>) -> Self {
@@ -122,15 +155,19 @@ impl WorkerBuilder {
     /// # Errors
     /// [`ConfigError`], which names the missing or invalid setting.
     pub fn build(self) -> Result<Worker, ConfigError> {
+        let descriptors = self.descriptors_per_job();
         let Self { agent, checks, server, connector, executor, names, mut settings } = self;
         (settings.rules.agent_name, settings.agent_name_is_env) = names.resolve();
         settings.check()?;
         let server = server.check()?;
-        // Rooms of another connector may not need descriptors.
-        let descriptors = if connector.is_some() { 0 } else { PER_JOB };
         let connector = connector.unwrap_or_else(|| Arc::new(WebRtc::new(server.net.clone())));
         let agent = Arc::new(CheckedAgent::new(agent, checks, &settings.rules));
         let parts = Arc::new(Parts::new(settings, connector, server.api()));
         Ok(Worker::new(Setup { agent, server, parts, executor, descriptors }))
+    }
+
+    /// Rooms of another connector may not need descriptors.
+    fn descriptors_per_job(&self) -> usize {
+        if self.connector.is_some() { 0 } else { PER_JOB }
     }
 }

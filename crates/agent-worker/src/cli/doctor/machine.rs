@@ -1,0 +1,114 @@
+//! Checks that need no server: settings, versions, file descriptors and stores.
+
+use std::time::Duration;
+
+use agent_core::{
+    AcquireResult, CheckpointKey, CheckpointStore, Coordinator, Job, JobKind, KeyBy, StoreError,
+};
+use tokio::time::{Instant, timeout};
+
+use super::finding::{Check, Finding};
+use super::text;
+use crate::cli::error::in_options;
+use crate::worker::Worker;
+use crate::worker::config_error::ConfigError;
+use crate::worker::fd_limit;
+
+/// How long a store may take for one check; stores have limits of their own.
+const STORE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a record and a lease are kept if they cannot be deleted.
+const KEPT: Duration = Duration::from_secs(10);
+/// The length of the record, in bytes: a store that has no space left may still take a tiny one.
+const RECORD_LEN: usize = 64 * 1024;
+
+pub(super) fn settings(built: Result<&Worker, &ConfigError>) -> Finding {
+    match built {
+        Ok(worker) => {
+            let setup = &worker.setup;
+            let rules = &setup.parts.settings.rules;
+            let agent = match rules.agent_name.as_str() {
+                "" => "no agent name, so that every new room gets this agent".to_owned(),
+                name => format!("agent {name:?}"),
+            };
+            let (url, key) = (&setup.server.url, &setup.server.api_key);
+            Finding::ok(Check::Settings, format!("server {url}, API key {key:?}, {agent}"))
+        }
+        Err(error) => Finding::failed(Check::Settings, text(error) + &in_options(error)),
+    }
+}
+
+pub(super) fn version() -> Finding {
+    let (version, os, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
+    Finding::ok(Check::Version, format!("agent-worker {version} on {os} {arch}"))
+}
+
+pub(super) fn descriptors(max_jobs: usize, per_job: usize) -> Finding {
+    let Some(budget) = fd_limit::budget(per_job) else {
+        return Finding::ok(Check::Descriptors, "no limit of open files");
+    };
+    match fd_limit::warning(max_jobs, budget) {
+        Some(warning) => Finding::warning(Check::Descriptors, warning),
+        None => Finding::ok(
+            Check::Descriptors,
+            format!("the limit of open files ({}) is enough for {max_jobs} jobs", budget.limit),
+        ),
+    }
+}
+
+pub(super) async fn checkpoints(store: Option<&dyn CheckpointStore>) -> Finding {
+    const CHECK: Check = Check::Checkpoints;
+    let Some(store) = store else { return Finding::skipped(CHECK, "no store is set") };
+    let begin = Instant::now();
+    match timeout(STORE_TIMEOUT, save_and_delete(store)).await {
+        Ok(Ok(())) => {
+            Finding::ok(CHECK, format!("saved, read and deleted a record in {:.1?}", begin.elapsed()))
+        }
+        Ok(Err(error)) => Finding::failed(CHECK, text(&error)),
+        Err(_) => Finding::failed(CHECK, no_answer()),
+    }
+}
+
+async fn save_and_delete(store: &dyn CheckpointStore) -> Result<(), StoreError> {
+    let job = Job::new(&super::trial::unique_name(), JobKind::Room, "doctor");
+    let unusable = |problem: String| StoreError::Unusable { problem, source: None };
+    let key = CheckpointKey::of(&job, &KeyBy::Job).map_err(|error| unusable(error.to_string()))?;
+    let record = vec![b'x'; RECORD_LEN];
+    let writer = store.claim(key.clone(), KEPT).await?.writer.next();
+    let writer = store.write(key.clone(), writer, Some(record.clone()), KEPT).await?;
+    let claim = store.claim(key.clone(), KEPT).await?;
+    if claim.record.as_ref() != Some(&record) {
+        return Err(unusable("the store did not return the record that was saved a moment ago".to_owned()));
+    }
+    // The first writer was superseded by the second claim.
+    if store.write(key.clone(), writer.next(), None, KEPT).await.is_ok() {
+        return Err(unusable(
+            "the store let a writer delete a record that another one has claimed since".to_owned(),
+        ));
+    }
+    store.write(key, claim.writer.next(), None, KEPT).await.map(drop)
+}
+
+pub(super) async fn leases(store: Option<&dyn Coordinator>) -> Finding {
+    const CHECK: Check = Check::Leases;
+    let Some(store) = store else { return Finding::skipped(CHECK, "no coordinator is set") };
+    let (key, begin) = (super::trial::unique_name(), Instant::now());
+    let acquire_and_release = async {
+        let acquired = store.acquire(&key, "doctor", KEPT).await?;
+        store.release(&key, "doctor").await?;
+        Ok::<_, agent_core::CoordinationError>(acquired)
+    };
+    match timeout(STORE_TIMEOUT, acquire_and_release).await {
+        Ok(Ok(AcquireResult::Granted { .. })) => {
+            Finding::ok(CHECK, format!("acquired and released a lease in {:.1?}", begin.elapsed()))
+        }
+        Ok(Ok(AcquireResult::Held { .. })) => {
+            Finding::failed(CHECK, "the store reports a lease of a new key as held by another")
+        }
+        Ok(Err(error)) => Finding::failed(CHECK, text(&error)),
+        Err(_) => Finding::failed(CHECK, no_answer()),
+    }
+}
+
+fn no_answer() -> String {
+    format!("the store did not answer within {STORE_TIMEOUT:?}: check that it runs, and the network to it")
+}

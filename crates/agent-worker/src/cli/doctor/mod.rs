@@ -1,0 +1,158 @@
+//! `doctor`: examines step by step what a worker needs, and reports for each step that it works or what to
+//! do.
+//!
+//! [`examine`] does it for programs that show the findings themselves:
+//!
+//! ```no_run
+//! use agent_worker::cli::doctor::{Verdict, examine};
+//! use agent_worker::{JobContext, JobResult, Worker};
+//!
+//! async fn agent(_: JobContext) -> JobResult { Ok(()) }
+//!
+//! # async fn example() {
+//! let findings = examine(Worker::builder(agent).from_env(), |check| println!("{}…", check.as_str())).await;
+//! for problem in findings.iter().filter(|found| found.verdict == Verdict::Failed) {
+//!     println!("{}: {}", problem.check.as_str(), problem.text);
+//! }
+//! # }
+//! ```
+
+mod finding;
+mod machine;
+mod media;
+mod server;
+mod trial;
+
+use std::io::{self, IsTerminal, Write};
+
+use agent_proto::error_text::chain;
+use agent_proto::text::line;
+
+use crate::cli::error::DoctorError;
+use crate::worker::builder::WorkerBuilder;
+use crate::worker::server::Server;
+
+use self::trial::Trial;
+
+pub use finding::{Check, Finding, Verdict};
+
+/// Examines the settings of a worker, this machine, the server, and a job of its own; `begin` is called
+/// before each check.
+///
+/// The worker's agent is not called. The job is one of a worker with a name of its own, in a room of its own,
+/// which is deleted afterwards. It connects as the worker would: with its server, credentials, proxies,
+/// certificates and relays. Every step has a time limit; all together take 90 s at most, and less than 2 s
+/// if everything works. The checks of stores save something under keys of their own and delete it.
+pub async fn examine(worker: WorkerBuilder, begin: impl FnMut(Check)) -> Vec<Finding> {
+    let mut report = Report { begin, findings: Vec::new(), skip: None };
+    report.examine(worker).await;
+    report.findings
+}
+
+/// What follows a check that failed is skipped if it cannot work.
+struct Report<F> {
+    begin: F,
+    findings: Vec<Finding>,
+    /// Why further checks are skipped.
+    skip: Option<&'static str>,
+}
+
+impl<F: FnMut(Check)> Report<F> {
+    async fn examine(&mut self, worker: WorkerBuilder) {
+        let trial = Trial::of(&worker);
+        let (checkpoints, leases) = (worker.checkpoint_store(), worker.lease_store());
+        let (max_jobs, per_job) = worker.descriptor_use();
+
+        (self.begin)(Check::Settings);
+        let built = worker.build();
+        self.findings.push(machine::settings(built.as_ref()));
+        self.run(Check::Version, async || machine::version()).await;
+        self.run(Check::Descriptors, async || machine::descriptors(max_jobs, per_job)).await;
+        self.run(Check::Checkpoints, async || machine::checkpoints(checkpoints.as_deref()).await).await;
+        self.run(Check::Leases, async || machine::leases(leases.as_deref()).await).await;
+
+        let Ok(worker) = built else { return self.skip_rest("the settings have to be corrected first") };
+        let server = &worker.setup.server;
+        self.run(Check::Addresses, async || server::addresses(server).await).await;
+        self.need("the server is not reachable");
+        let (http, clock) = self.http(server).await;
+        self.findings.extend([http, clock]);
+        self.need("the server does not answer");
+        self.run(Check::Credentials, async || server::credentials(&worker.setup.parts.api).await).await;
+        self.need("the server does not accept the credentials");
+        if self.skip.is_none() {
+            let findings = trial.run(&mut self.begin).await;
+            self.findings.extend(findings);
+            self.need("the step before it failed");
+        }
+        self.skip_rest("it was not reached");
+    }
+
+    async fn http(&mut self, server: &Server) -> (Finding, Finding) {
+        if let Some(why) = self.skip {
+            return (Finding::skipped(Check::Http, why), Finding::skipped(Check::Clock, why));
+        }
+        (self.begin)(Check::Http);
+        server::http(server).await
+    }
+
+    async fn run(&mut self, check: Check, examine: impl AsyncFnOnce() -> Finding) {
+        let finding = match self.skip {
+            Some(why) => Finding::skipped(check, why),
+            None => {
+                (self.begin)(check);
+                examine().await
+            }
+        };
+        self.findings.push(finding);
+    }
+
+    /// Skips what follows if the last check failed that others need. The clock alone prevents nothing.
+    fn need(&mut self, why: &'static str) {
+        let last = self.findings.iter().rev().find(|found| found.check != Check::Clock);
+        if self.skip.is_none() && last.is_some_and(|found| found.verdict == Verdict::Failed) {
+            self.skip = Some(why);
+        }
+    }
+
+    /// Reports all checks that are still missing as skipped.
+    fn skip_rest(&mut self, why: &'static str) {
+        let why = self.skip.unwrap_or(why);
+        for check in Check::ALL {
+            if !self.findings.iter().any(|found| found.check == check) {
+                self.findings.push(Finding::skipped(check, why));
+            }
+        }
+    }
+}
+
+/// Examines, and prints the findings.
+pub(super) async fn run(worker: WorkerBuilder) -> Result<(), DoctorError> {
+    let is_terminal = io::stdout().is_terminal();
+    let findings = examine(worker, |check| {
+        if is_terminal {
+            // Overwritten by the next one. Nothing is lost if nobody reads it.
+            let _ = write!(io::stdout(), "\r\x1b[K… {}", check.as_str());
+            let _ = io::stdout().flush();
+        }
+    })
+    .await;
+    let mut out = io::stdout().lock();
+    if is_terminal {
+        let _ = write!(out, "\r\x1b[K");
+    }
+    for finding in &findings {
+        writeln!(out, "{finding}").map_err(DoctorError::Output)?;
+    }
+    let failed: Vec<&str> = findings
+        .iter()
+        .filter(|found| found.verdict == Verdict::Failed)
+        .map(|found| found.check.as_str())
+        .collect();
+    if failed.is_empty() { Ok(()) } else { Err(DoctorError::Failed(failed.join(", "))) }
+}
+
+/// An error with its sources, as one line.
+fn text(error: &dyn std::error::Error) -> String {
+    line(chain(error)).to_string()
+}
