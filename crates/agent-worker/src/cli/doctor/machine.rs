@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout};
+
 use agent_core::{
     AcquireResult, CheckpointKey, CheckpointStore, Coordinator, Job, JobKind, KeyBy, StoreError,
 };
-use tokio::time::{Instant, timeout};
 
 use super::finding::{Check, Finding};
-use super::text;
+use super::text::{text, unique_name};
 use crate::cli::error::in_options;
 use crate::worker::Worker;
 use crate::worker::config_error::ConfigError;
@@ -69,7 +70,7 @@ pub(super) async fn checkpoints(store: Option<&dyn CheckpointStore>) -> Finding 
 }
 
 async fn save_and_delete(store: &dyn CheckpointStore) -> Result<(), StoreError> {
-    let job = Job::new(&super::trial::unique_name(), JobKind::Room, "doctor");
+    let job = Job::new(&unique_name(), JobKind::Room, "doctor");
     let unusable = |problem: String| StoreError::Unusable { problem, source: None };
     let key = CheckpointKey::of(&job, &KeyBy::Job).map_err(|error| unusable(error.to_string()))?;
     let record = vec![b'x'; RECORD_LEN];
@@ -91,7 +92,7 @@ async fn save_and_delete(store: &dyn CheckpointStore) -> Result<(), StoreError> 
 pub(super) async fn leases(store: Option<&dyn Coordinator>) -> Finding {
     const CHECK: Check = Check::Leases;
     let Some(store) = store else { return Finding::skipped(CHECK, "no coordinator is set") };
-    let (key, begin) = (super::trial::unique_name(), Instant::now());
+    let (key, begin) = (unique_name(), Instant::now());
     let acquire_and_release = async {
         let acquired = store.acquire(&key, "doctor", KEPT).await?;
         store.release(&key, "doctor").await?;

@@ -6,7 +6,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use agent_rtc::{AudioTrackOptions, OutgoingFrame, Room, RoomEvent};
 
-use super::text;
+use super::text::text;
 
 /// How long the first packet of one direction may take.
 const FIRST_PACKET: Duration = Duration::from_secs(10);

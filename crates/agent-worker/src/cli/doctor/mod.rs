@@ -21,18 +21,15 @@ mod finding;
 mod machine;
 mod media;
 mod server;
+mod text;
 mod trial;
 
 use std::io::{self, IsTerminal, Write};
 
-use agent_proto::error_text::chain;
-use agent_proto::text::line;
-
+use crate::cli::doctor::trial::Trial;
 use crate::cli::error::DoctorError;
 use crate::worker::builder::WorkerBuilder;
 use crate::worker::server::Server;
-
-use self::trial::Trial;
 
 pub use finding::{Check, Finding, Verdict};
 
@@ -150,9 +147,4 @@ pub(super) async fn run(worker: WorkerBuilder) -> Result<(), DoctorError> {
         .map(|found| found.check.as_str())
         .collect();
     if failed.is_empty() { Ok(()) } else { Err(DoctorError::Failed(failed.join(", "))) }
-}
-
-/// An error with its sources, as one line.
-fn text(error: &dyn std::error::Error) -> String {
-    line(chain(error)).to_string()
 }

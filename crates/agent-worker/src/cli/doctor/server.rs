@@ -4,7 +4,7 @@ use agent_net::{AddressProbe, ServerApi, probe_addresses, probe_root};
 use agent_proto::text::line;
 
 use super::finding::{Check, Finding};
-use super::text;
+use super::text::{text, unique_name};
 use crate::worker::server::Server;
 
 /// How far clocks may differ before tokens are refused. The servers allow a minute.
@@ -91,7 +91,7 @@ fn clock(ahead: Option<i64>) -> Finding {
 }
 
 pub(super) async fn credentials(api: &ServerApi) -> Finding {
-    match api.list_rooms(&[&super::trial::unique_name()]).await {
+    match api.list_rooms(&[&unique_name()]).await {
         Ok(_) => {
             Finding::ok(Check::Credentials, "the server knows the API key, and the secret is that of the key")
         }

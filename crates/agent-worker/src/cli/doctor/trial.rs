@@ -9,11 +9,13 @@ use tokio::time::{Instant, timeout};
 use agent_core::{EndedJob, JobResult, Outcome, RetryPolicy};
 use agent_net::{AccessToken, DispatchRequest, RoomRequest, ServerApi};
 use agent_proto::Secret;
-use agent_proto::text::line;
+use agent_proto::error_text::chain;
+use agent_proto::text::{line, name};
 use agent_rtc::{JoinRequest, NetworkPath, Room, RoomConnector};
 
 use super::finding::{Check, Finding};
-use super::{media, text};
+use super::media;
+use super::text::{text, unique_name};
 use crate::agent::Agent;
 use crate::job::context::JobContext;
 use crate::worker::WorkerError;
@@ -27,11 +29,6 @@ const REGISTRATION: Duration = Duration::from_secs(15);
 const DISPATCH: Duration = Duration::from_secs(15);
 /// How long a participant may take to join the room.
 const JOIN: Duration = Duration::from_secs(15);
-
-/// A name that nothing else has at the same time: of an agent, a room, a key.
-pub(super) fn unique_name() -> String {
-    format!("doctor-{:016x}", fastrand::u64(..))
-}
 
 /// A worker that connects as the user's does, with the doctor's agent.
 pub(super) struct Trial {
@@ -70,15 +67,15 @@ impl Agent for Probe {
 impl Trial {
     pub(super) fn of(worker: &WorkerBuilder) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        let name = unique_name();
+        let unique = unique_name();
         let worker = worker
             .connecting_alike(Probe { events: sender })
-            .only_name(name.clone())
+            .only_name(unique.clone())
             .max_connect_attempts(1)
             .retry(RetryPolicy::never())
             .join_timeout(JOIN)
             .drain_timeout(Duration::ZERO);
-        Self { worker, name, events }
+        Self { worker, name: unique, events }
     }
 
     /// Registers, dispatches a job, and sends audio in its room; ends with the first failure.
@@ -212,7 +209,7 @@ impl Steps {
         if let Err(error) = self.api.delete_room(&self.name).await
             && !error.is_not_found()
         {
-            tracing::warn!(room = %self.name, "the room is left behind: {}", text(&error));
+            tracing::warn!(room = %name(&self.name), "the room is left behind: {}", line(chain(&error)));
         }
     }
 }
