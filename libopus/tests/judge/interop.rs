@@ -84,7 +84,10 @@ fn a_tone_keeps_its_level() {
             let samples = decode(decoder, AudioFormat::MONO_48K, &packets);
             let (all, at_440) = (power(&samples[48_000..]), power_at(&samples[48_000..], 48_000, 440.0));
             let who = format!("{} to {}, {format}, {options:?}", encoder.name(), decoder.name());
-            assert!((all - expected).abs() < 0.2 && (all - at_440).abs() < 0.1, "{who}: {expected}, {all}, {at_440}");
+            assert!(
+                (all - expected).abs() < 0.2 && (all - at_440).abs() < 0.1,
+                "{who}: {expected}, {all}, {at_440}"
+            );
         }
     }
 }
