@@ -17,9 +17,12 @@ pub(super) struct Target {
     path: std::path::PathBuf,
 }
 
-/// Whether there is this test program, or this module of one (`PROGRAM::MODULE`).
+/// Whether there is this test program, or this module of one (`PROGRAM::MODULE`), or `bin NAME` of the examples.
 #[cfg(test)]
 pub(super) fn is_there(targets: &[Target], name: &str) -> bool {
+    if let Some(bin) = name.strip_prefix("bin ") {
+        return root().join("examples/src/bin").join(bin).with_extension("rs").is_file();
+    }
     let (program, module) = name.split_once("::").map_or((name, None), |(name, module)| (name, Some(module)));
     let has = |path: &Path, module: &str| {
         path.join(module).with_extension("rs").is_file() || path.join(module).join("mod.rs").is_file()

@@ -163,13 +163,21 @@ fn end_with(returned: impl Termination) -> ! {
     std::process::exit(code.map_or(-1, i32::from))
 }
 
+/// How long the log takes to write that there was a second signal.
+const SLOW_LOG: Duration = Duration::from_millis(200);
+
 /// Each line of the log, reported to the test.
 #[derive(Clone)]
 struct LogReporter;
 
 impl io::Write for LogReporter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        subprocess::report(&Report::Logged(String::from_utf8_lossy(line).into_owned()));
+        let text = String::from_utf8_lossy(line).into_owned();
+        if text.contains(SECOND) {
+            // A log that takes its time: a process that ends now loses the line.
+            std::thread::sleep(SLOW_LOG);
+        }
+        subprocess::report(&Report::Logged(text));
         Ok(line.len())
     }
 

@@ -9,7 +9,7 @@ use tracing::{Dispatch, Span};
 
 /// Time limit of the last log line before the end of the process, as the log's reader may have stopped
 /// reading.
-const LOG_TIME: Duration = Duration::from_millis(500);
+pub(super) const LOG_TIME: Duration = Duration::from_millis(500);
 
 /// Ends the process, after a last log line with the reason.
 pub(crate) fn exit(code: u8, why: String) -> ! {

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::future;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use log::Log;
+use log::{LOG_TIME, Log};
 use tokio::runtime;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -66,6 +66,8 @@ struct Run {
     workers: Vec<(WorkerHandle, Duration)>,
     first: Option<oneshot::Sender<()>>,
     forced: Arc<AtomicBool>,
+    /// The log line about the second signal, while it is written.
+    abort_logged: Option<Receiver<()>>,
     /// The program's runtime, which runs them.
     runtime: runtime::Handle,
 }
@@ -82,6 +84,7 @@ impl Signals {
             workers,
             first: Some(first),
             forced: Arc::clone(&forced),
+            abort_logged: None,
             runtime: runtime::Handle::current(),
         };
         let mut state = listener.lock();
@@ -115,7 +118,11 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        self.listener.lock().runs.remove(&self.id);
+        let run = self.listener.lock().runs.remove(&self.id);
+        // `main` may return next, and end the process before the line is written.
+        if let Some(written) = run.and_then(|run| run.abort_logged) {
+            let _ = written.recv_timeout(LOG_TIME);
+        }
     }
 }
 
@@ -242,7 +249,7 @@ impl Run {
                 let _ = self.first.take().map(|first| first.send(()));
             }
             ShutdownAction::Abort => {
-                drop(log.info("second signal to stop: aborting what still runs"));
+                self.abort_logged = Some(log.info("second signal to stop: aborting what still runs"));
                 self.forced.store(true, Ordering::Release);
                 self.workers.iter().for_each(|(worker, _)| worker.stop());
             }
