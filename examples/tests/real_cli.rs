@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use agent_testkit::{DispatchRequest, RealServer, real_server};
+use agent_testkit::{DispatchRequest, RealServer, python_with, real_server};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -156,6 +156,53 @@ fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     (status, body.to_owned())
+}
+
+/// The parser of the official Python client reads them.
+#[tokio::test]
+async fn start_exports_metrics_for_prometheus() {
+    const FAMILIES: &str = "
+import json, sys
+from prometheus_client.parser import text_string_to_metric_families as families
+print(json.dumps({f.name: [f.type, f.documentation, {s.name: s.value for s in f.samples}] for f in families(sys.stdin.read())}))
+";
+    let Some(python) = python_with("prometheus-pinned", "prometheus-client==0.25.0\n").await else { return };
+    let Some(server) = real_server().await else { return };
+    let greeter = Greeter::run(&server, &["start", "--http-port", "0", "--http-host", "127.0.0.1"]);
+    let lines = greeter.wait_for("serving health and status");
+    let line: serde_json::Value = serde_json::from_str(lines.last().expect("a line")).expect("JSON");
+    let address: SocketAddr = line["address"].as_str().expect("an address").parse().expect("an address");
+    greeter.wait_for("registered");
+    let request = DispatchRequest::new("greeter", "lobby").metadata(r#"{"name":"Ada"}"#);
+    server.api().ensure_dispatch(request, SOON).await.expect("a job");
+    server.api().delete_room("lobby").await.expect("deleted");
+    greeter.wait_for("job ended");
+
+    let (status, text) = get(address, "/metrics");
+    assert_eq!(status, 200, "{text}");
+    let mut parser = Command::new(python)
+        .args(["-c", FAMILIES])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python");
+    parser.stdin.take().expect("its input").write_all(text.as_bytes()).expect("written");
+    let output = parser.wait_with_output().expect("its output");
+    let families: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&text);
+    for (name, kind, sample, value) in [
+        ("lk_agents_jobs", "counter", "lk_agents_jobs_total", 1.0),
+        ("lk_agents_worker_registered", "gauge", "lk_agents_worker_registered", 1.0),
+        ("lk_agents_active_job_count", "gauge", "lk_agents_active_job_count", 0.0),
+        ("lk_agents_worker_load", "gauge", "lk_agents_worker_load", 0.0),
+        ("lk_agents_job_launch_seconds", "histogram", "lk_agents_job_launch_seconds_count", 1.0),
+        ("lk_agents_job_launch_seconds", "histogram", "lk_agents_job_launch_seconds_bucket", 1.0),
+    ] {
+        let family = &families[name];
+        assert_eq!((&family[0], &family[2][sample]), (&kind.into(), &value.into()), "{name}: {text}");
+        assert!(family[1].as_str().is_some_and(|meaning| !meaning.is_empty()), "{name}: {family}");
+    }
+    greeter.send(Signal::SIGTERM);
+    assert_eq!(greeter.end().0, Some(0));
 }
 
 /// As a service with `Type=notify` and `WatchdogSec=`.

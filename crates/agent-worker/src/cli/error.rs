@@ -38,6 +38,8 @@ pub(super) enum CliError {
     Worker(#[from] WorkerError),
     #[error(transparent)]
     Job(#[from] JobRunError),
+    #[error("the metrics cannot be recorded")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
     #[error(transparent)]
     Doctor(#[from] DoctorError),
 }
@@ -67,6 +69,7 @@ impl CliError {
             Self::Worker(error) => error.exit_code(),
             Self::Job(_)
             | Self::Listen(_)
+            | Self::Metrics(_)
             | Self::Doctor(_)
             | Self::Status(_)
             | Self::Schema(_)

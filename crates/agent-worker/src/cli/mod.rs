@@ -73,6 +73,7 @@ use agent_proto::text::line;
 use crate::cli::args::{Args, Command, CommonOptions, Mode};
 use crate::cli::error::CliError;
 use crate::cli::http::HttpAddress;
+use crate::telemetry::Exporter;
 use crate::worker::builder::WorkerBuilder;
 
 /// How long tasks that the worker does not know, such as those of `spawn_blocking`, may delay the end of the
@@ -212,7 +213,13 @@ async fn keep_running(worker: WorkerBuilder, http: Option<HttpAddress>) -> Resul
     // They end with the program: they report while the worker drains, too.
     let mut reporting = JoinSet::new();
     if let Some(address) = http {
-        reporting.spawn(address.listen().await?.serve([worker.handle()]));
+        let mut server = address.listen().await?;
+        // A recorder of the program's own has its own way out.
+        if let Some(exporter) = Exporter::install()? {
+            reporting.spawn(exporter.clone().keep_up());
+            server = server.metrics(move || exporter.render());
+        }
+        reporting.spawn(server.serve([worker.handle()]));
     }
     #[cfg(unix)]
     reporting.spawn(systemd::report(worker.handle()));

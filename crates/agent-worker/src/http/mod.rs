@@ -24,6 +24,7 @@
 //! | `/` | as the official workers: 200 `OK` while it is registered with the server, else 503 |
 //! | `/worker` | JSON: what the official workers report, and slots, load, outcomes, whether it drains |
 //! | `/jobs` | JSON: jobs that hold a slot, in the order of their ids, with state, age, attempts and last error. `?limit=` (1,000 unless set, at most 10,000) and `?offset=` choose a part of them |
+//! | `/metrics` | the metrics of the process as text for Prometheus, if they are [set](HttpServer::metrics), as `start` and `dev` do; else 404 |
 //!
 //! A probe for restarts is `/healthz`: because of `/`, a supervisor would end running jobs while the server
 //! is unavailable.
@@ -41,6 +42,7 @@ pub(crate) mod report;
 mod response;
 mod routes;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,11 +53,14 @@ use crate::worker::handle::WorkerHandle;
 use routes::Routes;
 
 /// An HTTP server for the health and status of workers: see the [module](self).
-#[derive(Debug)]
 pub struct HttpServer {
     listener: TcpListener,
     address: SocketAddr,
+    metrics: Option<Render>,
 }
+
+/// Returns the metrics as text.
+type Render = Arc<dyn Fn() -> String + Send + Sync>;
 
 impl HttpServer {
     /// Listens on this address; with port 0 on a free one.
@@ -65,7 +70,7 @@ impl HttpServer {
     pub async fn bind(address: impl Into<SocketAddr>) -> io::Result<Self> {
         let listener = TcpListener::bind(address.into()).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, metrics: None })
     }
 
     /// The address on which it listens.
@@ -74,10 +79,24 @@ impl HttpServer {
         self.address
     }
 
+    /// Serves at `/metrics` what this function returns: text for Prometheus, such as that of
+    /// `metrics_exporter_prometheus::PrometheusHandle::render`.
+    #[must_use]
+    pub fn metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.metrics = Some(Arc::new(render));
+        self
+    }
+
     /// Serves until the future is dropped, also after the workers have stopped. It is healthy while all of
     /// them are.
     pub fn serve(self, workers: impl IntoIterator<Item = WorkerHandle>) -> impl Future<Output = ()> + Send {
-        let routes = Arc::new(Routes::new(workers));
+        let routes = Arc::new(Routes::new(workers, self.metrics));
         connection::serve(self.listener, routes)
+    }
+}
+
+impl fmt::Debug for HttpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpServer").field("address", &self.address).finish_non_exhaustive()
     }
 }

@@ -9,10 +9,16 @@ use serde::Serialize;
 pub(super) type Answer = Response<Full<Bytes>>;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// Prometheus' text format.
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
     of(status, TEXT, text)
+}
+
+pub(super) fn metrics(text: String) -> Answer {
+    of(StatusCode::OK, METRICS, text)
 }
 
 /// 503 with the reason.

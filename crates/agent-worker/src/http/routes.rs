@@ -8,9 +8,10 @@ use url::form_urlencoded;
 use agent_core::HealthProblem;
 use agent_proto::text::{line, name};
 
+use crate::http::Render;
 use crate::http::ask::{Asked, NoAnswer};
 use crate::http::report::{JobReport, JobsReport, Summary};
-use crate::http::response::{Answer, json, not_allowed, text, unavailable};
+use crate::http::response::{Answer, json, metrics, not_allowed, text, unavailable};
 use crate::worker::driver::{Page, Snapshot};
 use crate::worker::handle::WorkerHandle;
 
@@ -25,11 +26,12 @@ const NOT_CONNECTED: &str = "failed to connect to livekit";
 /// The answers of the HTTP server.
 pub(super) struct Routes {
     workers: Vec<Asked>,
+    metrics: Option<Render>,
 }
 
 impl Routes {
-    pub(super) fn new(workers: impl IntoIterator<Item = WorkerHandle>) -> Self {
-        Self { workers: workers.into_iter().map(Asked::new).collect() }
+    pub(super) fn new(workers: impl IntoIterator<Item = WorkerHandle>, metrics: Option<Render>) -> Self {
+        Self { workers: workers.into_iter().map(Asked::new).collect(), metrics }
     }
 
     pub(super) async fn answer<B>(&self, request: &Request<B>) -> Answer {
@@ -39,6 +41,7 @@ impl Routes {
             "/readyz" => Route::Ready,
             "/worker" => Route::Worker,
             "/jobs" => Route::Jobs,
+            "/metrics" => Route::Metrics,
             _ => return text(StatusCode::NOT_FOUND, "not found"),
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -52,6 +55,12 @@ impl Routes {
             Route::Live => self.health(|worker| worker.liveness).await,
             Route::Ready => self.health(|worker| worker.readiness).await,
             Route::Worker => self.worker().await,
+            Route::Metrics => match &self.metrics {
+                Some(render) => metrics(render()),
+                None => {
+                    text(StatusCode::NOT_FOUND, "this program exports its metrics elsewhere, or not at all")
+                }
+            },
             Route::Jobs => match page(request.uri().query().unwrap_or_default()) {
                 Ok(page) => self.jobs(page).await,
                 Err(wrong) => text(StatusCode::BAD_REQUEST, wrong),
@@ -120,6 +129,7 @@ enum Route {
     Ready,
     Worker,
     Jobs,
+    Metrics,
 }
 
 /// The part of the list that a query asks for; else what is wrong with it.

@@ -6,6 +6,8 @@
 //! without a recorder an increment costs one check of an empty option. Label values from users and servers
 //! are bounded (`labels`).
 
+#[cfg(feature = "prometheus")]
+mod exporter;
 mod gauges;
 mod handles;
 mod labels;
@@ -13,6 +15,8 @@ pub(crate) mod line_limit;
 mod meter;
 pub(crate) mod table;
 
+#[cfg(feature = "prometheus")]
+pub(crate) use exporter::Exporter;
 pub(crate) use gauges::GaugeGuard;
 pub(crate) use labels::{OTHER, process_label};
 pub(crate) use meter::{Meter, WorkerGauges};

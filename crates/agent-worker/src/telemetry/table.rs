@@ -276,6 +276,12 @@ pub(super) fn describe() {
     }
 }
 
+/// The names of the distributions of sizes.
+#[cfg(feature = "prometheus")]
+pub(super) fn sizes() -> impl Iterator<Item = &'static str> {
+    ALL.iter().filter(|metric| metric.kind == Kind::Sizes).map(|metric| metric.name)
+}
+
 impl Metric {
     const fn counter(name: &'static str, labels: &'static [&'static str], meaning: &'static str) -> Self {
         Self { name, kind: Kind::Counter, labels, meaning }

@@ -1,9 +1,12 @@
 //! Requests that are wrong, too large or too many.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use agent_worker::http::HttpServer;
 
 use super::reply::{request, send};
 use super::{Served, patient};
@@ -32,6 +35,19 @@ async fn methods_and_paths_are_checked() {
         format!("GET http://{}/healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", served.address);
     assert_eq!(send(served.address, &absolute).await.status, 200);
     assert_eq!(send(served.address, "GET /healthz HTTP/1.0\r\n\r\n").await.status, 200);
+}
+
+#[tokio::test]
+async fn metrics_are_served_if_they_are_set() {
+    let served = Served::registered(patient, |worker| worker).await;
+    assert_eq!(served.text("/metrics").await.0, 404);
+    let server = HttpServer::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().metrics(|| "a 1\n".to_owned());
+    let address = server.local_addr();
+    let serving = tokio::spawn(server.serve(Vec::new()));
+    let reply = request(address, "GET", "/metrics").await;
+    assert_eq!((reply.status, reply.body.as_str()), (200, "a 1\n"));
+    assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    serving.abort();
 }
 
 #[tokio::test]
