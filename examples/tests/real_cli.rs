@@ -163,8 +163,14 @@ fn get(address: SocketAddr, path: &str) -> (u16, String) {
 async fn start_exports_metrics_for_prometheus() {
     const FAMILIES: &str = "
 import json, sys
-from prometheus_client.parser import text_string_to_metric_families as families
-print(json.dumps({f.name: [f.type, f.documentation, {s.name: s.value for s in f.samples}] for f in families(sys.stdin.read())}))
+from prometheus_client.parser import text_string_to_metric_families
+families = {}
+for family in text_string_to_metric_families(sys.stdin.read()):
+    largest = {}
+    for sample in family.samples:
+        largest[sample.name] = max(sample.value, largest.get(sample.name, 0))
+    families[family.name] = [family.type, family.documentation, largest]
+print(json.dumps(families))
 ";
     let Some(python) = python_with("prometheus-pinned", "prometheus-client==0.25.0\n").await else { return };
     let Some(server) = real_server().await else { return };

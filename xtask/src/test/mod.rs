@@ -1,9 +1,8 @@
 //! `cargo xtask test`: every test suite that this machine's tools permit, with a summary line for each.
 //!
-//! Quick checks come first, then the test programs are built. Those without real tools run first, then those
-//! with real tools, which mostly wait. Beside them the other checks run at the lowest priority, in two rows,
-//! as cargo lets only one command at a time use a target folder. Programs that must not be disturbed run at
-//! the end.
+//! Quick checks come first, then the test programs are built. Those without real tools run first; beside
+//! those with real tools, which mostly wait, the other checks run at the lowest priority; programs that must
+//! not be disturbed run at the end.
 
 mod cargo;
 mod outcome;
@@ -36,12 +35,11 @@ pub(crate) fn run(names: &[&str], long: bool, strict: bool) -> Result<bool> {
     let chosen = suites::SUITES.iter().filter(|suite| names.is_empty() || names.contains(&suite.name));
     let settings = Settings { strict, long, beside: false };
     let mut report = Report::new(strict);
-    let (mut suites, mut checks) = (Vec::new(), Checks::default());
+    let (mut suites, mut beside) = (Vec::new(), Vec::new());
     for suite in chosen {
         match suite.run {
             Run::First(check) => checked(suite, check, settings).add_to(&mut report),
-            Run::Beside(check) => checks.beside.push((suite, check)),
-            Run::Apart(check) => checks.apart.push((suite, check)),
+            Run::Beside(check) => beside.push((suite, check)),
             Run::Programs { real } => match (suite.missing)(strict) {
                 Some(why) => report.add(suite.title, Outcome::Skipped(why), Duration::ZERO),
                 None => suites.push(ProgramSuite { title: suite.title, real, took: Duration::ZERO }),
@@ -49,10 +47,10 @@ pub(crate) fn run(names: &[&str], long: bool, strict: bool) -> Result<bool> {
         }
     }
     if !suites.is_empty() {
-        run_suites(&mut suites, &mut checks, settings, &mut report)?;
+        run_suites(&mut suites, &mut beside, settings, &mut report)?;
     }
     // There were no test programs to run beside.
-    for (suite, check) in checks.beside.into_iter().chain(checks.apart) {
+    for (suite, check) in beside {
         checked(suite, check, settings).add_to(&mut report);
     }
     println!("{report}");
@@ -62,18 +60,6 @@ pub(crate) fn run(names: &[&str], long: bool, strict: bool) -> Result<bool> {
 /// A line for each suite, for the usage text.
 pub(crate) fn list() -> String {
     suites::SUITES.iter().map(|suite| format!("    {:<10} {}\n", suite.name, suite.title)).collect()
-}
-
-/// A suite that is one check.
-type Checked = (&'static Suite, Check);
-
-/// The checks that run beside test programs, one after another in each list.
-#[derive(Default)]
-struct Checks {
-    /// Beside programs with real tools.
-    beside: Vec<Checked>,
-    /// Beside all but those that must not be disturbed.
-    apart: Vec<Checked>,
 }
 
 /// The result of a suite, and its duration.
@@ -101,7 +87,7 @@ fn checked(suite: &Suite, check: Check, settings: Settings) -> Found {
     found
 }
 
-fn all_checked(checks: Vec<Checked>, settings: Settings) -> Vec<Found> {
+fn all_checked(checks: Vec<(&Suite, Check)>, settings: Settings) -> Vec<Found> {
     checks.into_iter().map(|(suite, check)| checked(suite, check, settings)).collect()
 }
 
@@ -113,11 +99,11 @@ struct ProgramSuite {
     took: Duration,
 }
 
-/// Builds and runs the test programs, and beside them the other checks, which are then removed from their
-/// lists.
+/// Builds and runs the test programs, and beside those with real tools the other checks, which are then
+/// removed from the list.
 fn run_suites(
     suites: &mut [ProgramSuite],
-    checks: &mut Checks,
+    beside: &mut Vec<(&'static Suite, Check)>,
     settings: Settings,
     report: &mut Report,
 ) -> Result<()> {
@@ -138,25 +124,21 @@ fn run_suites(
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut ran = Vec::new();
-    let mut run_part = |part: Part| {
+    for part in [Part::Plain, Part::Real, Part::Alone] {
         let of_part: Vec<Program> = programs.iter().filter(|p| p.part == part).cloned().collect();
+        if of_part.is_empty() {
+            continue;
+        }
         let has = |real| of_part.iter().any(|program| program.real == real);
         let chosen = suites.iter_mut().filter(|suite| has(suite.real)).collect::<Vec<_>>();
-        let start = Instant::now();
-        ran.extend(runner::run_programs(of_part, width(part, cores), settings, &mut show));
-        chosen.into_iter().for_each(|suite| suite.took += start.elapsed());
-    };
-    let Checks { beside, apart } = std::mem::take(checks);
-    let settings_beside = Settings { beside: true, ..settings };
-    let found = std::thread::scope(|scope| {
-        let apart = scope.spawn(move || all_checked(apart, settings_beside));
-        run_part(Part::Plain);
-        let beside = scope.spawn(move || all_checked(beside, settings_beside));
-        run_part(Part::Real);
-        [beside, apart].map(std::thread::ScopedJoinHandle::join)
-    });
-    run_part(Part::Alone);
-    for found in found {
+        let checks = if part == Part::Real { std::mem::take(beside) } else { Vec::new() };
+        let found = std::thread::scope(|scope| {
+            let checks = scope.spawn(move || all_checked(checks, Settings { beside: true, ..settings }));
+            let start = Instant::now();
+            ran.extend(runner::run_programs(of_part, width(part, cores), settings, &mut show));
+            chosen.into_iter().for_each(|suite| suite.took += start.elapsed());
+            checks.join()
+        });
         let Ok(found) = found else { bail!("a check beside the tests has panicked") };
         found.into_iter().for_each(|found| found.add_to(report));
     }

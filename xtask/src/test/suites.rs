@@ -26,11 +26,8 @@ pub(super) enum Run {
     First(Check),
     /// Test programs: those without real tools, or (`real`) those with them.
     Programs { real: bool },
-    /// Beside the test programs that wait for real tools: it uses their target folder, which some of the
-    /// others build in.
+    /// Beside the test programs that wait for real tools.
     Beside(Check),
-    /// Beside all test programs that may be disturbed: it has a target folder of its own.
-    Apart(Check),
 }
 
 pub(super) type Check = fn(Settings) -> Result<Outcome>;
@@ -117,7 +114,7 @@ pub(super) const SUITES: &[Suite] = &[
         // A workspace of its own, as its build needs cmake: the reference of Opus judges the default codec.
         title: "libopus judge",
         missing: tools::lacks_cmake,
-        run: Run::Apart(|settings| {
+        run: Run::Beside(|settings| {
             const PACKAGE: [&str; 2] = ["--manifest-path", "libopus/Cargo.toml"];
             let lints = ["--all-targets", "--target-dir", "target/libopus", "--", "--deny", "warnings"];
             for args in [&["fmt"][..], &["clippy"]] {
@@ -136,7 +133,7 @@ pub(super) const SUITES: &[Suite] = &[
         // Seeds that every build has to keep; others are for `cargo xtask sim --from S`.
         title: "simulator",
         missing: |_| None,
-        run: Run::Apart(|settings| {
+        run: Run::Beside(|settings| {
             let args = [&sim::BUILT[..], &["sim", "--seeds", "20000"]].concat();
             Cargo::new(&args, settings).check()
         }),
@@ -146,7 +143,7 @@ pub(super) const SUITES: &[Suite] = &[
         // Checked, not run: there is no systemd, Kubernetes or container engine here.
         title: "files for deployment",
         missing: tools::lacks_deploy,
-        run: Run::Apart(|_| deploy::check().map(|()| Outcome::Ok)),
+        run: Run::Beside(|_| deploy::check().map(|()| Outcome::Ok)),
     },
     Suite {
         name: "docs",
@@ -168,7 +165,7 @@ pub(super) const SUITES: &[Suite] = &[
         // Compiles core and media for a target without clocks and sockets, which they do not use.
         title: "wasm",
         missing: |may_install| tools::lacks_target("wasm32-unknown-unknown", may_install),
-        run: Run::Apart(|settings| {
+        run: Run::Beside(|settings| {
             let args = [
                 "check",
                 "--package=agent-worker-core",
@@ -183,7 +180,7 @@ pub(super) const SUITES: &[Suite] = &[
         // Compiled, not run.
         title: "compiled for Windows",
         missing: tools::lacks_windows,
-        run: Run::Apart(|settings| {
+        run: Run::Beside(|settings| {
             let args =
                 ["check", "--package", "agent-worker", "--all-features", "--target", "x86_64-pc-windows-gnu"];
             Cargo::new(&args, settings).env("RUSTFLAGS", "--deny warnings").check()
@@ -194,7 +191,7 @@ pub(super) const SUITES: &[Suite] = &[
         // Compiled, not run, and only what has no C in it: a C compiler for macOS cannot be installed here.
         title: "compiled for macOS (without C)",
         missing: |may_install| tools::lacks_target("aarch64-apple-darwin", may_install),
-        run: Run::Apart(|settings| {
+        run: Run::Beside(|settings| {
             let args = [
                 "check",
                 "--package=agent-proto",

@@ -17,7 +17,8 @@ pub(super) struct Target {
     path: std::path::PathBuf,
 }
 
-/// Whether there is this test program, or this module of one (`PROGRAM::MODULE`), or `bin NAME` of the examples.
+/// Whether there is this test program, or this module of one (`PROGRAM::MODULE`), or this program of the
+/// examples (`bin NAME`).
 #[cfg(test)]
 pub(super) fn is_there(targets: &[Target], name: &str) -> bool {
     if let Some(bin) = name.strip_prefix("bin ") {

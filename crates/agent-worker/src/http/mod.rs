@@ -50,7 +50,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use crate::worker::handle::WorkerHandle;
-use routes::Routes;
+use routes::{Render, Routes};
 
 /// An HTTP server for the health and status of workers: see the [module](self).
 pub struct HttpServer {
@@ -58,9 +58,6 @@ pub struct HttpServer {
     address: SocketAddr,
     metrics: Option<Render>,
 }
-
-/// Returns the metrics as text.
-type Render = Arc<dyn Fn() -> String + Send + Sync>;
 
 impl HttpServer {
     /// Listens on this address; with port 0 on a free one.

@@ -1,6 +1,7 @@
 //! Which request gets which answer.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use hyper::{Method, Request, StatusCode};
 use url::form_urlencoded;
@@ -8,7 +9,6 @@ use url::form_urlencoded;
 use agent_core::HealthProblem;
 use agent_proto::text::{line, name};
 
-use crate::http::Render;
 use crate::http::ask::{Asked, NoAnswer};
 use crate::http::report::{JobReport, JobsReport, Summary};
 use crate::http::response::{Answer, json, metrics, not_allowed, text, unavailable};
@@ -22,6 +22,9 @@ const MAX_JOBS: usize = 10_000;
 
 /// What `/` of the official workers says without a connection.
 const NOT_CONNECTED: &str = "failed to connect to livekit";
+
+/// Returns the metrics as text.
+pub(super) type Render = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// The answers of the HTTP server.
 pub(super) struct Routes {
