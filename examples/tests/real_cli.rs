@@ -168,7 +168,7 @@ families = {}
 for family in text_string_to_metric_families(sys.stdin.read()):
     largest = {}
     for sample in family.samples:
-        largest[sample.name] = max(sample.value, largest.get(sample.name, 0))
+        largest[sample.name] = max(float(sample.value), largest.get(sample.name, 0.0))
     families[family.name] = [family.type, family.documentation, largest]
 print(json.dumps(families))
 ";
