@@ -6,7 +6,7 @@
 //! without a recorder an increment costs one check of an empty option. Label values from users and servers
 //! are bounded (`labels`).
 
-#[cfg(feature = "prometheus")]
+#[cfg(feature = "cli")]
 mod exporter;
 mod gauges;
 mod handles;
@@ -15,7 +15,7 @@ pub(crate) mod line_limit;
 mod meter;
 pub(crate) mod table;
 
-#[cfg(feature = "prometheus")]
+#[cfg(feature = "cli")]
 pub(crate) use exporter::Exporter;
 pub(crate) use gauges::GaugeGuard;
 pub(crate) use labels::{OTHER, process_label};

@@ -277,7 +277,7 @@ pub(super) fn describe() {
 }
 
 /// The names of the distributions of sizes.
-#[cfg(feature = "prometheus")]
+#[cfg(feature = "cli")]
 pub(super) fn sizes() -> impl Iterator<Item = &'static str> {
     ALL.iter().filter(|metric| metric.kind == Kind::Sizes).map(|metric| metric.name)
 }
