@@ -52,6 +52,16 @@ impl Greeter {
         Self { process, log }
     }
 
+    /// `start`, and the address of its HTTP server.
+    fn serving(server: &RealServer) -> (Self, SocketAddr) {
+        let greeter = Self::run(server, &["start", "--http-port", "0", "--http-host", "127.0.0.1"]);
+        let lines = greeter.wait_for("serving health and status");
+        let line: serde_json::Value = serde_json::from_str(lines.last().expect("a line")).expect("JSON");
+        let address = line.get("address").and_then(serde_json::Value::as_str).expect("an address");
+        let address = address.parse().expect("an address");
+        (greeter, address)
+    }
+
     /// Waits for a line of the log, and returns all up to it.
     fn wait_for(&self, text: &str) -> Vec<String> {
         let mut seen = Vec::new();
@@ -109,10 +119,7 @@ async fn start_logs_json_and_drains() {
 #[tokio::test]
 async fn start_serves_its_health() {
     let Some(server) = real_server().await else { return };
-    let greeter = Greeter::run(&server, &["start", "--http-port", "0", "--http-host", "127.0.0.1"]);
-    let lines = greeter.wait_for("serving health and status");
-    let line: serde_json::Value = serde_json::from_str(lines.last().expect("a line")).expect("JSON");
-    let address: SocketAddr = line["address"].as_str().expect("an address").parse().expect("an address");
+    let (greeter, address) = Greeter::serving(&server);
     // The log says that it is registered a moment before the server has confirmed it.
     while get(address, "/readyz") != (200, "OK".to_owned()) {
         std::thread::sleep(Duration::from_millis(10));
@@ -174,10 +181,7 @@ print(json.dumps(families))
 ";
     let Some(python) = python_with("prometheus-pinned", "prometheus-client==0.25.0\n").await else { return };
     let Some(server) = real_server().await else { return };
-    let greeter = Greeter::run(&server, &["start", "--http-port", "0", "--http-host", "127.0.0.1"]);
-    let lines = greeter.wait_for("serving health and status");
-    let line: serde_json::Value = serde_json::from_str(lines.last().expect("a line")).expect("JSON");
-    let address: SocketAddr = line["address"].as_str().expect("an address").parse().expect("an address");
+    let (greeter, address) = Greeter::serving(&server);
     greeter.wait_for("registered");
     let request = DispatchRequest::new("greeter", "lobby").metadata(r#"{"name":"Ada"}"#);
     server.api().ensure_dispatch(request, SOON).await.expect("a job");

@@ -41,11 +41,11 @@ pub(crate) async fn connect_http(url: &Url, options: &NetOptions) -> Result<Stre
 }
 
 /// A server that is reached over HTTP.
-struct Server<'a> {
-    host: &'a str,
-    port: u16,
+pub(crate) struct Server<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
     /// Host and port, for messages.
-    endpoint: String,
+    pub(crate) endpoint: String,
     secure: bool,
     /// Whether it speaks HTTP.
     http: bool,
@@ -53,7 +53,7 @@ struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// Reads host and port of a URL, which must have one of these two schemes.
-    fn of(url: &'a Url, plain: &str, encrypted: &str) -> Result<Self, ConnectError> {
+    pub(crate) fn of(url: &'a Url, plain: &str, encrypted: &str) -> Result<Self, ConnectError> {
         let secure = url.scheme() == encrypted;
         match (url.host_str(), url.port_or_known_default()) {
             (Some(host), Some(port)) if secure || url.scheme() == plain => {
@@ -251,7 +251,7 @@ impl Route<'_> {
 }
 
 /// Host, port and whether the proxy is reached over TLS. The options accept no other address.
-fn proxy_address(uri: &Uri) -> Result<(&str, u16, bool), ConnectError> {
+pub(crate) fn proxy_address(uri: &Uri) -> Result<(&str, u16, bool), ConnectError> {
     let (default_port, secure) = match uri.scheme_str() {
         Some("https") => (443, true),
         Some("http") => (80, false),
@@ -263,13 +263,13 @@ fn proxy_address(uri: &Uri) -> Result<(&str, u16, bool), ConnectError> {
 
 /// The timeout of one connection, shared by its steps.
 #[derive(Clone, Copy)]
-struct Limit {
+pub(crate) struct Limit {
     until: Instant,
     after: Duration,
 }
 
 impl Limit {
-    fn new(after: Duration) -> Self {
+    pub(crate) fn new(after: Duration) -> Self {
         // Bounded, because adding a very long duration to an `Instant` would overflow.
         Self { until: Instant::now() + after.min(Duration::from_secs(24 * 3600)), after }
     }
@@ -285,7 +285,7 @@ impl Limit {
         Self { until: now + share, after: share }
     }
 
-    async fn on<T>(
+    pub(crate) async fn on<T>(
         self,
         endpoint: &str,
         step: &'static str,

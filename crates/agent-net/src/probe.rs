@@ -12,6 +12,7 @@ use hyper::header::DATE;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use crate::connect::{Limit, Server, proxy_address};
 use crate::error::ConnectError;
 use crate::http_client::HttpClient;
 use crate::options::NetOptions;
@@ -57,27 +58,22 @@ pub async fn probe_addresses(url: &ServerUrl, options: &NetOptions) -> Result<Ad
         return Ok(AddressProbe::Dialer);
     }
     if let Some(proxy) = options.proxy_for(&url) {
-        let authority = proxy.uri().authority();
         // Without the user and the password that the address of a proxy may have.
-        let host = authority.map_or("", |authority| authority.host());
-        let port = proxy.uri().port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-        return Ok(AddressProbe::Proxy(format!("{host}{port}")));
+        let (host, port, _) = proxy_address(proxy.uri())?;
+        return Ok(AddressProbe::Proxy(format!("{host}:{port}")));
     }
-    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-        return Err(ConnectError::Address);
-    };
-    let endpoint = &*format!("{host}:{port}");
-    let found = timeout(options.connect_timeout, options.addresses.of(host, port, endpoint)).await;
-    let found = found.map_err(|_| late(endpoint, options.connect_timeout, "name lookup"))??;
+    let Server { host, port, ref endpoint, .. } = Server::of(&url, "http", "https")?;
+    let lookup = options.addresses.of(host, port, endpoint);
+    let found = Limit::new(options.connect_timeout).on(endpoint, "name lookup", lookup).await?;
+    let limit = ADDRESS_TIMEOUT.min(options.connect_timeout);
     let probes = found.into_iter().map(async |address| {
-        let begin = Instant::now();
-        let limit = ADDRESS_TIMEOUT.min(options.connect_timeout);
-        let result = match timeout(limit, TcpStream::connect(address)).await {
-            Ok(Ok(_)) => Ok(begin.elapsed()),
-            Ok(Err(source)) => Err(ConnectError::unreachable(&address.to_string(), source)),
-            Err(_) => Err(late(&address.to_string(), limit, "TCP connection")),
+        let (endpoint, begin) = (address.to_string(), Instant::now());
+        let connect = async {
+            let connected = TcpStream::connect(address).await;
+            connected.map_err(|source| ConnectError::unreachable(&endpoint, source))
         };
-        (address, result)
+        let connected = Limit::new(limit).on(&endpoint, "TCP connection", connect).await;
+        (address, connected.map(|_| begin.elapsed()))
     });
     Ok(AddressProbe::Addresses(join_all(probes).await))
 }
@@ -90,9 +86,11 @@ pub async fn probe_root(
     url: &ServerUrl,
     options: &NetOptions,
 ) -> Result<RootProbe, Box<dyn std::error::Error + Send + Sync>> {
-    let endpoint = url.http_url().authority().to_owned();
-    let late = |_| late(&endpoint, options.connect_timeout, "HTTP response");
-    timeout(options.connect_timeout, request_root(url, options)).await.map_err(late)?
+    let limit = options.connect_timeout;
+    timeout(limit, request_root(url, options)).await.map_err(|_| {
+        let endpoint = url.http_url().authority().to_owned();
+        ConnectError::Timeout { endpoint, limit, step: "HTTP response" }
+    })?
 }
 
 async fn request_root(
@@ -118,10 +116,6 @@ fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
         Ok(ahead) => seconds(ahead),
         Err(behind) => -seconds(behind.duration()),
     }
-}
-
-fn late(endpoint: &str, limit: Duration, step: &'static str) -> ConnectError {
-    ConnectError::Timeout { endpoint: endpoint.to_owned(), limit, step }
 }
 
 #[cfg(test)]

@@ -160,7 +160,7 @@ async fn stream(
     event_sender: &mpsc::Sender<RelayEvent>,
 ) -> Result<(), String> {
     let stream: Stream = connect_relay(host, port, secure, net).await.map_err(|error| describe(&error))?;
-    // Only shown in a candidate; nobody connects to it.
+    // Only shown in a candidate; nothing connects to it.
     let local = SocketAddr::from(([0, 0, 0, 0], 0));
     let _ = event_sender.send(RelayEvent::Opened { relay, local }).await;
     let (mut reader, mut writer) = tokio::io::split(stream);

@@ -155,7 +155,7 @@ fn report(ended: &EndedJob) -> Result<(), JobRunError> {
 }
 
 /// Eight characters that no other run has at the same time.
-fn unique() -> String {
+pub(super) fn unique() -> String {
     format!("{:08x}", fastrand::u32(..))
 }
 

@@ -79,7 +79,7 @@ impl Scene {
         self.drain();
     }
 
-    /// The connection to the relay in use is cut, and nobody is there any more.
+    /// The connection to the relay in use is cut, and nothing answers there any more.
     fn kill(&mut self, host: &'static str) {
         self.dead.push(host);
         let position = self.asked.iter().rposition(|asked| asked == host).unwrap();

@@ -57,7 +57,7 @@ pub(super) async fn http(server: &Server) -> (Finding, Finding) {
         200..=299 => {
             Finding::ok(Check::Http, format!("{secure}the server answers in {:.1?}", found.duration))
         }
-        // Behind a path of a proxy, the root may belong to somebody else.
+        // Behind a path of a proxy, the root may belong to another server.
         status => Finding::warning(
             Check::Http,
             format!(

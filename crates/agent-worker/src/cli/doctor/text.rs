@@ -5,6 +5,8 @@ use std::error::Error;
 use agent_proto::error_text::chain;
 use agent_proto::text::line;
 
+use crate::cli::job::unique;
+
 /// An error with its sources, as one line.
 pub(super) fn text(error: &dyn Error) -> String {
     line(chain(error)).to_string()
@@ -12,5 +14,5 @@ pub(super) fn text(error: &dyn Error) -> String {
 
 /// A name that nothing else has at the same time: of an agent, a room, a key.
 pub(super) fn unique_name() -> String {
-    format!("doctor-{:016x}", fastrand::u64(..))
+    format!("doctor-{}", unique())
 }
