@@ -188,8 +188,15 @@ print(json.dumps(families))
     server.api().delete_room("lobby").await.expect("deleted");
     greeter.wait_for("job ended");
 
-    let (status, text) = get(address, "/metrics");
-    assert_eq!(status, 200, "{text}");
+    // The log is written a moment before the last of them change.
+    let text = loop {
+        let (status, text) = get(address, "/metrics");
+        assert_eq!(status, 200, "{text}");
+        if text.contains("\nlk_agents_slots_used{agent_name=\"greeter\"} 0\n") {
+            break text;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
     let mut parser = Command::new(python)
         .args(["-c", FAMILIES])
         .stdin(Stdio::piped())
@@ -208,7 +215,7 @@ print(json.dumps(families))
         ("lk_agents_job_launch_seconds", "histogram", "lk_agents_job_launch_seconds_bucket", 1.0),
     ] {
         let family = &families[name];
-        assert_eq!((&family[0], &family[2][sample]), (&kind.into(), &value.into()), "{name}: {text}");
+        assert_eq!((&family[0], &family[2][sample]), (&kind.into(), &value.into()), "{name}: {family}");
         assert!(family[1].as_str().is_some_and(|meaning| !meaning.is_empty()), "{name}: {family}");
     }
     greeter.send(Signal::SIGTERM);

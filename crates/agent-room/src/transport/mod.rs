@@ -22,6 +22,7 @@ mod paths;
 mod relay_paths;
 mod relayed;
 mod sending;
+mod silence;
 
 use agent_proto::Time;
 
@@ -47,6 +48,7 @@ use path_in_use::{PathInUse, kind_of};
 use paths::{Announced, MAX_CANDIDATES, Paths};
 use relay_paths::{RelayPaths, SETTLED_AFTER};
 use sending::Sending;
+use silence::Silence;
 
 /// Interval of connectivity checks while there is no connection; the shortest that ICE permits.
 const ICE_PACE: Duration = Duration::from_millis(5);
@@ -64,8 +66,6 @@ const ICE_PACED: Duration = Duration::from_secs(2);
 const TCP_AFTER: Duration = Duration::from_secs(1);
 /// Maximum number of server addresses that are tried over TCP.
 const MAX_TCP: usize = 4;
-/// Without a packet for this long, the path is gone. The server answers our checks every few seconds.
-const SILENCE_LIMIT: Duration = Duration::from_secs(10);
 /// The delay when str0m asks to be called again immediately.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
@@ -103,12 +103,11 @@ pub(crate) struct Transport {
     /// A failed TCP connection is not retried before this time.
     tcp_from: Time,
     relay: RelayPaths,
-    last_packet_at: Time,
+    silence: Silence,
     /// How media and data are sent.
     used: Option<PathInUse>,
     /// Whether there has been a path to the server.
     was_connected: bool,
-    silent: bool,
     gone: bool,
     /// Whether str0m's next step logs our credentials.
     shows_credentials: bool,
@@ -186,10 +185,9 @@ impl MediaConnection for Transport {
             tcp: Vec::new(),
             tcp_from: now,
             relay: RelayPaths::default(),
-            last_packet_at: now,
+            silence: Silence::since(now),
             used: None,
             was_connected: false,
-            silent: false,
             gone: false,
             shows_credentials: true,
             deadline: now,
@@ -258,7 +256,7 @@ impl MediaConnection for Transport {
         if !self.rtc.accepts(&input) {
             return false;
         }
-        (self.last_packet_at, self.silent) = (now, false);
+        self.silence.received(protocol, source, now);
         let taken = self.rtc.handle_input(input).is_ok();
         self.run(now);
         taken
@@ -275,6 +273,7 @@ impl MediaConnection for Transport {
         // A restart is a change, so there is an offer.
         let (offer, pending) = changes.apply()?;
         self.restart = Restart::Begun;
+        self.silence.search();
         Some(self.offer(&offer, pending, now))
     }
 
@@ -442,7 +441,10 @@ impl MediaConnection for Transport {
     }
 
     fn send_frame(&mut self, track: CommandId, frame: &PlacedFrame, now: Time) -> bool {
-        if self.gone || self.silent || !self.sending.write(&mut self.rtc, self.clock, track, frame, now) {
+        if self.gone
+            || self.silence.is_noticed()
+            || !self.sending.write(&mut self.rtc, self.clock, track, frame, now)
+        {
             return false;
         }
         match self.tick(now) {
@@ -470,7 +472,9 @@ impl MediaConnection for Transport {
             Channel::DataTrack => self.data_track,
         };
         // A message that cannot get through is not under way: it can still be sent in another session.
-        let Some(id) = id.filter(|_| !self.gone && !self.silent) else { return WriteResult::NotNow };
+        let Some(id) = id.filter(|_| !self.gone && !self.silence.is_noticed()) else {
+            return WriteResult::NotNow;
+        };
         let Some(mut channel) = self.rtc.channel(id) else { return WriteResult::NotNow };
         match channel.write(true, bytes) {
             Ok(true) => WriteResult::Accepted,
@@ -581,12 +585,11 @@ impl Transport {
 
     /// When an existing path counts as gone.
     fn silent_at(&self) -> Option<Time> {
-        (self.was_connected && !self.silent).then(|| self.last_packet_at + SILENCE_LIMIT)
+        self.silence.due().filter(|_| self.was_connected)
     }
 
     fn fall_silent(&mut self, detail: &str) {
-        if !self.silent {
-            self.silent = true;
+        if self.silence.notice() {
             self.events.push_back(TransportEvent::Silent { detail: detail.to_owned() });
         }
     }
@@ -731,7 +734,7 @@ impl Transport {
                     self.fall_silent("the server does not answer any more");
                 }
                 if connected {
-                    self.relay.settle_at = Some(self.last_packet_at + SETTLED_AFTER);
+                    self.relay.settle_at = Some(self.silence.last_packet_at() + SETTLED_AFTER);
                 }
                 self.ice_connected = connected;
                 self.was_connected |= connected;

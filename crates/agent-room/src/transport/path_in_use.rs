@@ -20,6 +20,11 @@ impl PathInUse {
         Self { protocol, source, destination }
     }
 
+    /// Whether a packet from this address came over it.
+    pub(super) fn is_from(self, protocol: Protocol, source: SocketAddr) -> bool {
+        self.protocol == protocol && self.destination == source
+    }
+
     pub(super) fn is_tcp_to(self, remote: SocketAddr) -> bool {
         self.protocol == Protocol::Tcp && self.destination == remote
     }

@@ -32,6 +32,10 @@ pub(super) struct Paths {
     kinds: BTreeMap<SocketAddr, AddressKind>,
     /// Number of candidates that name a host instead of an address.
     host_names: u32,
+    /// The routes of the last generation: most of the server's addresses stay the same.
+    last_routes: BTreeMap<IpAddr, SocketAddr>,
+    /// Sources without a known route, and the addresses of ours at which their packets count as arrived.
+    guessed: BTreeMap<SocketAddr, SocketAddr>,
     /// Our addresses, over all generations.
     locals: Vec<SocketAddr>,
     /// Our addresses towards [`DISTANT`] ones, requested once an address of the server cannot be reached.
@@ -66,6 +70,8 @@ impl Paths {
             tcp: BTreeSet::new(),
             kinds: BTreeMap::new(),
             host_names: 0,
+            last_routes: BTreeMap::new(),
+            guessed: BTreeMap::new(),
             locals: Vec::new(),
             distant: None,
         }
@@ -73,7 +79,12 @@ impl Paths {
 
     /// The server begins another ICE generation: earlier addresses are void.
     pub(super) fn begin(&mut self) {
-        self.udp.clear();
+        let routes = std::mem::take(&mut self.udp).into_iter().filter_map(|(remote, way)| match way {
+            Way::From(local) => Some((remote.ip(), local)),
+            Way::Asked | Way::None => None,
+        });
+        self.last_routes = routes.collect();
+        self.guessed.clear();
         self.tcp.clear();
         self.kinds.clear();
     }
@@ -149,19 +160,31 @@ impl Paths {
     }
 
     /// The local address at which a packet from `source` has arrived.
-    pub(super) fn local_for(&self, source: SocketAddr) -> Option<SocketAddr> {
+    pub(super) fn local_for(&mut self, source: SocketAddr) -> Option<SocketAddr> {
         if let Some(Way::From(local)) = self.udp.get(&source) {
+            return Some(*local);
+        }
+        // The server's checks may be faster than its candidates.
+        if let Some(local) = self.last_routes.get(&source.ip()).or_else(|| self.guessed.get(&source)) {
             return Some(*local);
         }
         // The server may answer from an address that it did not announce.
         let like = |local: &&SocketAddr| {
             local.is_ipv4() == source.is_ipv4() && local.ip().is_loopback() == source.ip().is_loopback()
         };
-        self.locals.iter().find(like).copied()
+        let local = *self.locals.iter().find(like)?;
+        if self.guessed.len() < MAX_CANDIDATES {
+            self.guessed.insert(source, local);
+        }
+        Some(local)
     }
 
     /// Whether the system would send from this source to this destination.
     pub(super) fn fits(&self, source: SocketAddr, destination: SocketAddr) -> bool {
+        // Whatever the address really is, packets came from there.
+        if self.guessed.get(&destination) == Some(&source) {
+            return true;
+        }
         match self.udp.get(&destination) {
             Some(Way::From(local)) => *local == source,
             // A relay may know the way.
@@ -283,6 +306,28 @@ mod tests {
         assert!(paths.fits(own, address("10.0.0.9:50000")));
         assert!(!paths.fits(loopback, address("10.0.0.9:50000")));
         assert!(paths.fits(own, address("10.0.0.77:9")));
+    }
+
+    #[test]
+    fn a_check_that_is_faster_than_its_candidate_arrives_at_the_address_that_leads_there() {
+        let mut paths = Paths::new(4000);
+        let (one, two) = (address("10.0.1.9:50000"), address("10.0.2.9:50000"));
+        let (own_one, own_two) = (address("10.0.1.2:4000"), address("10.0.2.2:4000"));
+        announce(&mut paths, Protocol::Udp, one);
+        paths.routed(one, ip("10.0.1.2"));
+        // Nothing is known of the other one yet.
+        assert_eq!(paths.local_for(two), Some(own_one));
+        announce(&mut paths, Protocol::Udp, two);
+        paths.routed(two, ip("10.0.2.2"));
+        assert_eq!(paths.local_for(two), Some(own_two));
+        assert!(paths.fits(own_one, two), "a path that is in use stays usable");
+        assert!(paths.fits(own_two, two) && !paths.fits(own_two, one));
+
+        paths.begin();
+        assert_eq!((paths.local_for(one), paths.local_for(two)), (Some(own_one), Some(own_two)));
+        announce(&mut paths, Protocol::Udp, two);
+        paths.routed(two, ip("10.0.2.2"));
+        assert!(!paths.fits(own_one, two));
     }
 
     #[test]

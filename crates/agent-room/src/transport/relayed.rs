@@ -87,6 +87,9 @@ impl Transport {
         // Everything but connectivity checks is sent over the path that was chosen.
         if contents.first().is_some_and(|first| *first >= FIRST_OF_DTLS) {
             self.relay.used = relayed.then_some(source);
+            if self.restart == Restart::No {
+                self.silence.watch(path);
+            }
             if self.used.replace(path) != Some(path) {
                 self.events.push_back(TransportEvent::PathChanged);
             }
@@ -133,8 +136,8 @@ impl Transport {
     /// Another path is looked for. A relay over which nothing came is not asked for the same again, and those
     /// that failed, or were not needed, have another chance.
     pub(super) fn relays_restart(&mut self) {
-        self.relay.was_used |= self.silent && self.relay.used.take().is_some();
-        if self.relay.hopeless || (self.silent && self.relay.was_used) {
+        self.relay.was_used |= self.silence.is_noticed() && self.relay.used.take().is_some();
+        if self.relay.hopeless || (self.silence.is_noticed() && self.relay.was_used) {
             self.relay.hopeless = false;
             self.relay.servers.start_over();
         }

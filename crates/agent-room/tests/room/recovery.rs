@@ -1,6 +1,7 @@
 //! A room whose connection is lost, against str0m as the server, over an in-memory network with a virtual
 //! clock.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use agent_proto::livekit as proto;
@@ -129,6 +130,42 @@ fn a_dead_network_is_noticed_in_time_and_recovered_from() {
     assert!(reconnected(&mut pair).resumed);
     pair.run_until("the packet", |pair| !pair.received.is_empty());
     assert_eq!(fresh(&pair), [1]);
+}
+
+/// The checks of the other one are answered all along.
+#[test]
+fn one_of_two_interfaces_that_is_dead_is_noticed_in_time_and_replaced() {
+    let mut pair = Pair::new(|_| {});
+    pair.routes = |remote| {
+        Some(if remote.ip().is_loopback() { Ipv4Addr::LOCALHOST } else { Ipv4Addr::new(10, 0, 0, 2) }.into())
+    };
+    pair.add_interface("10.0.0.2:1000", "10.0.0.9:2000");
+    pair.connect();
+    let quiet = |pair: &mut Pair| {
+        for _ in 0..60 {
+            pair.server_sends(Response::Pong(1));
+            pair.run_for(Duration::from_secs(1));
+        }
+    };
+    quiet(&mut pair);
+    let used = pair.paths.last().unwrap().remote;
+    let start = pair.now;
+    pair.dead = Some(used);
+    while !pair.events.iter().any(|event| matches!(event, RoomEvent::Reconnecting { .. })) {
+        pair.server_sends(Response::Pong(1));
+        pair.run_for(Duration::from_secs(1));
+        assert!(pair.now - start < Duration::from_secs(12), "not noticed in time");
+    }
+    pair.command(1, publish("while it was dead"));
+    resume(&mut pair, 0);
+    assert!(reconnected(&mut pair).resumed);
+    pair.run_until("the packet", |pair| !pair.received.is_empty());
+    assert_ne!(pair.paths.last().unwrap().remote, used);
+    assert!(pair.now - start < Duration::from_secs(20), "{:?}", pair.now - start);
+    // What is quiet is not taken for dead.
+    pair.events.clear();
+    quiet(&mut pair);
+    assert!(pair.events.is_empty(), "{:?}", pair.events);
 }
 
 #[test]

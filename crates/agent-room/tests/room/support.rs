@@ -35,8 +35,8 @@ pub(crate) struct Pair {
     pub(crate) now: Time,
     /// The readings of str0m's clocks at the beginning.
     epoch: Instant,
-    client: SocketAddr,
-    server: SocketAddr,
+    /// The interfaces of both: addresses of the client and of the server. They are the same on one machine.
+    interfaces: Vec<(SocketAddr, SocketAddr)>,
     rtc_deadline: Time,
     /// Packets under way, with their arrival times.
     wire: VecDeque<(Time, Wire)>,
@@ -85,6 +85,8 @@ pub(crate) struct Pair {
     pub(crate) lose: fn(u64) -> bool,
     /// Whether only our own packets are lost.
     pub(crate) lose_ours: bool,
+    /// The server's address on an interface over which nothing gets through.
+    pub(crate) dead: Option<SocketAddr>,
     packets: u64,
     /// Whether the server answers offers.
     pub(crate) answers: bool,
@@ -110,9 +112,10 @@ pub(crate) struct Pair {
     pub(crate) descriptions: Vec<String>,
 }
 
+/// With the interface of a packet, by its place in the list.
 enum Wire {
-    ToServer(Vec<u8>),
-    ToClient(Vec<u8>),
+    ToServer(usize, Vec<u8>),
+    ToClient(usize, Vec<u8>),
     Signal(Vec<u8>),
 }
 
@@ -137,8 +140,7 @@ impl Pair {
             rtc: server_rtc(server, epoch),
             now: Time::ZERO,
             epoch,
-            client,
-            server,
+            interfaces: vec![(client, server)],
             rtc_deadline: Time::ZERO,
             wire: VecDeque::new(),
             events: Vec::new(),
@@ -172,6 +174,7 @@ impl Pair {
             tcp: false,
             lose: |_| false,
             lose_ours: false,
+            dead: None,
             packets: 0,
             answers: true,
             tracks: BTreeMap::new(),
@@ -214,14 +217,16 @@ impl Pair {
         assert!(std::mem::take(&mut self.bind_asked), "it asks for a socket");
         self.wire.clear();
         self.channels.clear();
-        self.client.set_port(self.client.port() + 1);
-        self.rtc = server_rtc(self.server, self.instant());
+        for (client, _) in &mut self.interfaces {
+            client.set_port(client.port() + 1);
+        }
+        self.rtc = server_rtc(self.interfaces[0].1, self.instant());
         self.rtc_deadline = self.now;
         self.join_as("PA_me2");
     }
 
     fn join_as(&mut self, sid: &str) {
-        self.input(Input::UdpBound { port: self.client.port() });
+        self.input(Input::UdpBound { port: self.interfaces[0].0.port() });
         let url = self.url.clone().expect("it connects");
         self.input(Input::SignalOpened);
         self.server_sends(Response::Join(proto::JoinResponse {
@@ -269,6 +274,13 @@ impl Pair {
         self.put(DELAY, Wire::Signal(frame.to_vec()));
     }
 
+    /// Both have another interface, before they connect. The client's ports are the same.
+    pub(crate) fn add_interface(&mut self, client: &str, server: &str) {
+        let server: SocketAddr = server.parse().unwrap();
+        self.interfaces.push((client.parse().unwrap(), server));
+        self.rtc.add_local_candidate(Candidate::host(server, "udp").unwrap());
+    }
+
     /// The server announces an address.
     pub(crate) fn trickle(&mut self, candidate: &str) {
         let candidate_init = serde_json::json!({ "candidate": candidate }).to_string();
@@ -277,18 +289,20 @@ impl Pair {
 
     /// The server can be reached over TCP at this address, and announces it.
     pub(crate) fn listen_on_tcp(&mut self) -> SocketAddr {
-        let candidate =
-            Candidate::builder().tcp().host(self.server).tcptype(TcpType::Passive).build().unwrap();
+        let (_, server) = self.interfaces[0];
+        let candidate = Candidate::builder().tcp().host(server).tcptype(TcpType::Passive).build().unwrap();
         let text = candidate.to_sdp_string();
         self.rtc.add_local_candidate(candidate);
         self.trickle(&text);
-        self.server
+        server
     }
 
     /// The requested connection is established.
     pub(crate) fn connect_tcp(&mut self, remote: SocketAddr) {
-        self.client.set_port(self.client.port() + 500);
-        self.input(Input::TcpConnected { local: self.client, remote });
+        let (client, _) = &mut self.interfaces[0];
+        client.set_port(client.port() + 500);
+        let local = *client;
+        self.input(Input::TcpConnected { local, remote });
     }
 
     /// The WebSocket is lost, and the server knows the session on a new one.
@@ -390,22 +404,24 @@ impl Pair {
             let (_, wire) = self.wire.pop_front().unwrap();
             match wire {
                 Wire::Signal(frame) => self.room.handle_input(Input::SignalReceived(frame.into()), self.now),
-                Wire::ToClient(contents) => self.room.handle_input(
-                    Input::PacketReceived {
+                Wire::ToClient(interface, contents) => {
+                    let (client, server) = self.interfaces[interface];
+                    let packet = Input::PacketReceived {
                         protocol: if self.tcp { Protocol::Tcp } else { Protocol::Udp },
-                        source: self.server,
+                        source: server,
                         // A UDP socket does not know the receiving address of a packet.
                         destination: match self.tcp {
-                            true => self.client,
-                            false => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), self.client.port()),
+                            true => client,
+                            false => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), client.port()),
                         },
                         contents: contents.into(),
-                    },
-                    self.now,
-                ),
-                Wire::ToServer(contents) => {
+                    };
+                    self.room.handle_input(packet, self.now);
+                }
+                Wire::ToServer(interface, contents) => {
                     let protocol = if self.tcp { WireProtocol::Tcp } else { WireProtocol::Udp };
-                    let receive = Receive::new(protocol, self.client, self.server, &contents).unwrap();
+                    let (client, server) = self.interfaces[interface];
+                    let receive = Receive::new(protocol, client, server, &contents).unwrap();
                     let input = str0m::Input::Receive(self.instant(), receive);
                     quietly(|| self.rtc.handle_input(input)).unwrap();
                     self.drain_rtc();
@@ -438,8 +454,10 @@ impl Pair {
                     if protocol == Protocol::Udp {
                         self.sent.push((source, destination));
                     }
-                    if destination == self.server && self.tcp == (protocol == Protocol::Tcp) {
-                        self.transmit(Wire::ToServer(contents));
+                    if let Some(interface) = self.interface_of(destination)
+                        && self.tcp == (protocol == Protocol::Tcp)
+                    {
+                        self.transmit(Wire::ToServer(interface, contents));
                     }
                 }
                 Output::BindUdp => self.bind_asked = true,
@@ -508,8 +526,8 @@ impl Pair {
                     if self.tcp != (packet.proto == WireProtocol::Tcp) {
                         continue;
                     }
-                    let contents: Vec<u8> = packet.contents.into();
-                    self.transmit(Wire::ToClient(contents));
+                    let interface = self.interface_of(packet.source).expect("one of the server's");
+                    self.transmit(Wire::ToClient(interface, packet.contents.into()));
                 }
                 str0m::Output::Event(Event::ChannelOpen(id, label)) => {
                     self.channels.insert(label, id);
@@ -532,10 +550,21 @@ impl Pair {
 
     fn transmit(&mut self, wire: Wire) {
         self.packets += 1;
-        let ours = self.lose_ours && matches!(wire, Wire::ToServer(_));
-        if !ours && !(self.lose)(self.packets) {
+        let ours = self.lose_ours && matches!(wire, Wire::ToServer(..));
+        let dead = match wire {
+            Wire::ToServer(interface, _) | Wire::ToClient(interface, _) => {
+                self.dead == Some(self.interfaces[interface].1)
+            }
+            Wire::Signal(_) => false,
+        };
+        if !ours && !dead && !(self.lose)(self.packets) {
             self.put(DELAY, wire);
         }
+    }
+
+    /// The interface with this address of the server.
+    fn interface_of(&self, server: SocketAddr) -> Option<usize> {
+        self.interfaces.iter().position(|(_, address)| *address == server)
     }
 
     /// Queued behind everything that arrives no later.

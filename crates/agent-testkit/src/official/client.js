@@ -99,11 +99,19 @@ class Client {
   async join({ url, token, passphrase }) {
     if (passphrase) {
       if (!this.sdk.encryptedRoom) throw new Error('this host does not encrypt');
-      this.room = await this.sdk.encryptedRoom(passphrase);
+      ({ room: this.room, keys: this.keys } = await this.sdk.encryptedRoom(passphrase));
     }
     this.listen();
     await this.room.connect(url, token, { autoSubscribe: true });
     return this.state();
+  }
+
+  async set_shared_key({ passphrase, index }) {
+    await this.keys.set(passphrase, index);
+  }
+
+  async ratchet_shared_key({ index }) {
+    this.keys.ratchetKey(undefined, index);
   }
 
   async state() {

@@ -6,15 +6,29 @@ rtc.setLogLevel('warn');
 // How many pictures are seen until the next report of them.
 const SEEN = 10;
 
+class SharedKeys extends rtc.ExternalE2EEKeyProvider {
+  // Of the key that is set next.
+  index = 0;
+
+  onSetEncryptionKey(key) {
+    super.onSetEncryptionKey(key, undefined, this.index);
+  }
+
+  async set(passphrase, index) {
+    this.index = index;
+    await this.setKey(passphrase);
+  }
+}
+
 const sdk = {
   Room: rtc.Room,
   RpcError: rtc.RpcError,
   async encryptedRoom(passphrase) {
-    const keyProvider = new rtc.ExternalE2EEKeyProvider();
-    await keyProvider.setKey(passphrase);
+    const keyProvider = new SharedKeys();
+    await keyProvider.set(passphrase, 0);
     const room = new rtc.Room({ encryption: { keyProvider, worker: new Worker('e2ee.js') } });
     await room.setE2EEEnabled(true);
-    return room;
+    return { room, keys: keyProvider };
   },
   DisconnectReason: rtc.DisconnectReason,
   RELIABLE: rtc.DataPacket_Kind.RELIABLE,

@@ -16,6 +16,11 @@
 //! the other paths are tried at the same time. Relays that are not needed are released 3 s after the
 //! connection.
 //!
+//! A path over which nothing comes for 10 s is dead, such as one over a network interface that is gone: the
+//! room looks for another one in the same session ([`RoomEvent::Reconnecting`](crate::RoomEvent) and
+//! `Reconnected`). Reliable data wait meanwhile; they go on up to half as long after that, as they are sent
+//! again at growing intervals.
+//!
 //! # Which path a room has
 //! [`Room::network_path`](crate::Room::network_path) is the path in use: its transport, the relay if there is
 //! one, the addresses of both sides and what they are, and why it is not direct UDP. If it changes, there is

@@ -121,15 +121,15 @@ async fn sound_and_data_are_read_by_those_who_have_the_key() {
     }
 }
 
-#[tokio::test]
-async fn keys_that_change_in_the_middle_are_followed() {
+/// The keys of this client change while it sends a tone.
+async fn follows_the_keys_of(kind: ClientKind) {
     let Some(server) = real_server().await else { return };
-    if agent_testkit::official_host().await.is_none() {
+    if agent_testkit::official_host_of(kind).await.is_none() {
         return;
     }
     let room = agent(&server, "changing", PASSPHRASE).await;
     let mut events = room.events();
-    let ada = client(&server, ClientKind::Python, "changing").await;
+    let mut ada = client(&server, kind, "changing").await;
     let mut audio = tone(&room, &mut events, &ada).await;
     hears_tone(&mut audio).await;
     ada.ratchet_shared_key(0).await.expect("ratcheted");
@@ -141,6 +141,18 @@ async fn keys_that_change_in_the_middle_are_followed() {
     room.set_e2ee_key(1, E2eeKey::new("another passphrase")).await.expect("set");
     state(&mut events, |state| *state == E2eeState::Ok).await;
     hears_tone(&mut audio).await;
+    room.use_e2ee_key(1).await.expect("there is one");
+    data_both_ways(&room, &mut events, &mut ada).await;
+}
+
+#[tokio::test]
+async fn keys_that_change_in_the_middle_are_followed() {
+    follows_the_keys_of(ClientKind::Python).await;
+}
+
+#[tokio::test]
+async fn keys_of_a_browser_that_change_in_the_middle_are_followed() {
+    follows_the_keys_of(ClientKind::Browser).await;
 }
 
 #[tokio::test]

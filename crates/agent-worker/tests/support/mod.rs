@@ -6,6 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a test may fail, and its processes talk over their output"
 )]
 
@@ -36,6 +37,8 @@ pub(crate) mod store_rules;
 #[cfg(unix)]
 pub(crate) mod subprocess;
 pub(crate) mod udp_sockets;
+#[cfg(unix)]
+pub(crate) mod unshared;
 
 use std::time::Duration;
 

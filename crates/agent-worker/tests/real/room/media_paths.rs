@@ -19,11 +19,9 @@ use agent_worker::room::{JoinRequest, RoomConnector, WebRtc};
 use agent_worker::{BoxFuture, JobContext, JobResult, RetryPolicy, Room, RoomEvent, Worker};
 
 use crate::support::captured_log::CapturedLog;
-use crate::support::subprocess::test_name;
+use crate::support::unshared::{is_unshared, unshared};
 
 const SOON: Duration = Duration::from_secs(30);
-/// Set in a process that has a hosts file or a network of its own.
-const INSIDE: &str = "AGENT_TEST_UNSHARED";
 /// Of the section `rtc` of a server.
 const ONLY_IPV4: &str = "  node_ip: 127.0.0.1\n  ips:\n    includes: [\"127.0.0.1/32\"]";
 
@@ -87,47 +85,22 @@ async fn meet(server: &RealServer, url: String, options: impl FnOnce(NetOptions)
     ada.leave().await.expect("left");
 }
 
-/// Runs a test of this program in namespaces of its own (`unshare` with these flags), after a shell command
-/// in there. `false`: that is not possible here, and was logged.
-fn unshared(flags: &[&str], prepare: &str, test: &str) -> bool {
-    let inside = |script: String| {
-        let mut unshare = Command::new("unshare");
-        unshare.args(flags).args(["sh", "-c", &format!("{prepare} && {script}")]);
-        unshare
-    };
-    if !inside("true".to_owned()).output().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: {test} takes root, `unshare` and `ip`");
-        return false;
-    }
-    let output = inside("exec \"$0\" \"$@\"".to_owned())
-        .arg(std::env::current_exe().expect("this test is a program"))
-        .args(["--exact", &test_name(module_path!(), test), "--nocapture"])
-        .env(INSIDE, "1")
-        .output()
-        .expect("a process");
-    let text =
-        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
-    true
-}
-
 /// As most machines have it: `localhost` is `::1` first, and the server's media are at 127.0.0.1 only.
 #[tokio::test]
 async fn a_name_that_leads_to_the_other_family_first() {
-    if std::env::var_os(INSIDE).is_some() || real_server().await.is_none() || official_host().await.is_none()
-    {
+    if is_unshared() || real_server().await.is_none() || official_host().await.is_none() {
         return;
     }
     let hosts = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(hosts.path(), "::1 localhost\n127.0.0.1 localhost\n").expect("written");
     let prepare = format!("mount --bind '{}' /etc/hosts", hosts.path().display());
-    unshared(&["--mount"], &prepare, "inside_of_its_own_hosts_file");
+    unshared(module_path!(), &["--mount"], &prepare, "inside_of_its_own_hosts_file");
 }
 
 /// The test above, within its namespace.
 #[tokio::test]
 async fn inside_of_its_own_hosts_file() {
-    if std::env::var_os(INSIDE).is_none() {
+    if !is_unshared() {
         return;
     }
     let first = tokio::net::lookup_host("localhost:7880").await.expect("a name").next().expect("an address");
@@ -141,16 +114,16 @@ async fn inside_of_its_own_hosts_file() {
 /// another address.
 #[tokio::test]
 async fn a_machine_without_a_route() {
-    if std::env::var_os(INSIDE).is_some() || real_server().await.is_none() {
+    if is_unshared() || real_server().await.is_none() {
         return;
     }
-    unshared(&["--net"], "ip link set lo up", "inside_of_its_own_network");
+    unshared(module_path!(), &["--net"], "ip link set lo up", "inside_of_its_own_network");
 }
 
 /// The test above, within its namespace.
 #[tokio::test]
 async fn inside_of_its_own_network() {
-    if std::env::var_os(INSIDE).is_none() {
+    if !is_unshared() {
         return;
     }
     let server = RealServer::builder().rtc_addresses(ONLY_IPV4).start().await.expect("a server");
@@ -218,21 +191,21 @@ async fn a_job_fails(server: &RealServer, attempts: u32, join_within: Duration, 
 /// The server announces an address of the one family, and the machine has addresses of the other one.
 #[tokio::test]
 async fn no_common_address_family() {
-    if std::env::var_os(INSIDE).is_some() || real_server().await.is_none() {
+    if is_unshared() || real_server().await.is_none() {
         return;
     }
     // The server itself is reached at 127.0.0.1 in each.
     let only_ipv6 =
         "ip link set lo up && ip address add fd00::7/128 dev lo && ip route add default dev lo src fd00::7";
-    unshared(&["--net"], only_ipv6, "inside_of_a_network_with_ipv6_alone");
+    unshared(module_path!(), &["--net"], only_ipv6, "inside_of_a_network_with_ipv6_alone");
     let only_ipv4 = "ip link set lo up && ip address add 192.0.2.7/32 dev lo && ip route add default dev lo src 192.0.2.7";
-    unshared(&["--net"], only_ipv4, "inside_of_a_network_with_ipv4_alone");
+    unshared(module_path!(), &["--net"], only_ipv4, "inside_of_a_network_with_ipv4_alone");
 }
 
 /// The test above, within its first namespace.
 #[tokio::test]
 async fn inside_of_a_network_with_ipv6_alone() {
-    if std::env::var_os(INSIDE).is_none() {
+    if !is_unshared() {
         return;
     }
     let elsewhere = ONLY_IPV4.replace("node_ip: 127.0.0.1", "node_ip: 203.0.113.9");
@@ -250,7 +223,7 @@ async fn inside_of_a_network_with_ipv6_alone() {
 /// The test above, within its second namespace.
 #[tokio::test]
 async fn inside_of_a_network_with_ipv4_alone() {
-    if std::env::var_os(INSIDE).is_none() {
+    if !is_unshared() {
         return;
     }
     let address = |action| {

@@ -1,6 +1,7 @@
 //! Rooms of a real livekit-server, with official clients as the other participants.
 
 mod audio;
+mod interfaces;
 mod media_paths;
 pub(crate) mod reconnect;
 mod regions;
