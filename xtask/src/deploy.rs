@@ -1,5 +1,7 @@
 //! The files in `deploy/`, checked by the tools of those who read them, without running anything:
-//! `systemd-analyze verify`, `kubernetes-validate` and `dockerfilelint`.
+//! `systemd-analyze verify`, `kubernetes-validate`, `dockerfilelint` and `promtool`.
+//!
+//! What needs no tool, the names of metrics in the dashboard and in the rules, is in the architecture test.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -20,7 +22,8 @@ pub(crate) fn check() -> Result<()> {
     fs::create_dir_all(&cache).with_context(|| format!("{} cannot be created", cache.display()))?;
     systemd(&files.join("systemd/greeter.service"))?;
     kubernetes(&files.join("kubernetes/greeter.yaml"), &cache)?;
-    container(&files.join("container/Dockerfile"), &cache)
+    container(&files.join("container/Dockerfile"), &cache)?;
+    alerts(&files.join("prometheus"))
 }
 
 /// The unit, with a program and a file that exist here.
@@ -62,6 +65,12 @@ fn container(file: &Path, cache: &Path) -> Result<()> {
         run("npm", &[&prefix[..], &[folder.as_os_str(), OsStr::new(DOCKERFILELINT)]].concat())?;
     }
     run(program, &[file])
+}
+
+/// The alert rules, and their unit tests.
+fn alerts(folder: &Path) -> Result<()> {
+    run("promtool", &[OsStr::new("check"), OsStr::new("rules"), folder.join("alerts.yml").as_os_str()])?;
+    run("promtool", &[OsStr::new("test"), OsStr::new("rules"), folder.join("alerts_test.yml").as_os_str()])
 }
 
 fn run(program: impl AsRef<OsStr>, args: &[impl AsRef<OsStr>]) -> Result<()> {

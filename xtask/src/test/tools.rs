@@ -61,6 +61,8 @@ pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
             (on_path("ffmpeg").is_some() && on_path("ffprobe").is_some(), "ffmpeg"),
             // Without it, only the tests of relays are skipped, each with a line.
             (on_path("turnserver").is_some(), "coturn"),
+            // Without it, only the test of the dashboard is skipped, with a line.
+            (on_path("prometheus").is_some(), "prometheus"),
         ];
         install(missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect());
     }
@@ -83,7 +85,12 @@ pub(super) fn lacks_windows(may_install: bool) -> Option<String> {
 
 /// What is missing to check the files in `deploy/`. `may_install` as above.
 pub(super) fn lacks_deploy(may_install: bool) -> Option<String> {
-    let tools = [("systemd-analyze", "systemd"), ("npm", "npm"), ("python3", "python3-venv")];
+    let tools = [
+        ("systemd-analyze", "systemd"),
+        ("npm", "npm"),
+        ("python3", "python3-venv"),
+        ("promtool", "prometheus"),
+    ];
     let missing = || tools.iter().filter(|(tool, _)| on_path(tool).is_none());
     if may_install {
         install(missing().map(|(_, package)| *package).collect());
@@ -111,7 +118,7 @@ fn install(packages: Vec<&str>) {
     let apt = || {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
-        // In this run level the package's own Redis is not started: each test starts its own.
+        // In this run level the packages' own services are not started: each test starts its own.
         command.env("RUNLEVEL", "1");
         command
     };

@@ -1,5 +1,5 @@
 //! The rules of the workspace that the compiler does not enforce: dependencies between crates, the purity of
-//! some, the permitted external dependencies, and the form of manifests and files.
+//! some, the permitted external dependencies, the form of manifests and files, and names in files for others.
 //!
 //! Each rule is a function from facts to violations, so that its own tests can pass it bad facts.
 #![allow(
@@ -20,6 +20,7 @@ mod layers;
 mod licences;
 mod logs;
 mod manifests;
+mod monitoring;
 mod non_exhaustive;
 mod purity;
 mod sizes;
