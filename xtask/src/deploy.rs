@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::{cache, root};
+use crate::pypi;
+use crate::workspace::root;
 
 const KUBERNETES_VALIDATE: &str = "kubernetes-validate==1.37.0";
 const DOCKERFILELINT: &str = "dockerfilelint@1.8.0";
@@ -18,11 +19,9 @@ const DOCKERFILELINT: &str = "dockerfilelint@1.8.0";
 /// Checks all of them. Tools that are not there are installed into the user's cache.
 pub(crate) fn check() -> Result<()> {
     let files = root().join("deploy");
-    let cache = cache().context("neither XDG_CACHE_HOME nor HOME is set")?.join("deploy-tools");
-    fs::create_dir_all(&cache).with_context(|| format!("{} cannot be created", cache.display()))?;
     systemd(&files.join("systemd/greeter.service"))?;
-    kubernetes(&files.join("kubernetes/greeter.yaml"), &cache)?;
-    container(&files.join("container/Dockerfile"), &cache)?;
+    kubernetes(&files.join("kubernetes/greeter.yaml"))?;
+    container(&files.join("container/Dockerfile"))?;
     alerts(&files.join("prometheus"))
 }
 
@@ -46,39 +45,30 @@ fn systemd(unit: &Path) -> Result<()> {
     Ok(())
 }
 
-fn kubernetes(manifest: &Path, cache: &Path) -> Result<()> {
-    let folder = cache.join(KUBERNETES_VALIDATE);
-    if !folder.join("ready").is_file() {
-        run("python3", &[OsStr::new("-m"), OsStr::new("venv"), OsStr::new("--clear"), folder.as_os_str()])?;
-        run(folder.join("bin/pip"), &["install", "--quiet", KUBERNETES_VALIDATE])?;
-        fs::write(folder.join("ready"), "")?;
-    }
-    run(folder.join("bin/kubernetes-validate"), &[OsStr::new("--strict"), manifest.as_os_str()])
+fn kubernetes(manifest: &Path) -> Result<()> {
+    let program = pypi::install(KUBERNETES_VALIDATE)?.join("kubernetes-validate");
+    pypi::run(program, &[OsStr::new("--strict"), manifest.as_os_str()])
 }
 
-fn container(file: &Path, cache: &Path) -> Result<()> {
-    let folder = cache.join(DOCKERFILELINT);
+fn container(file: &Path) -> Result<()> {
+    let folder = pypi::tools()?.join(DOCKERFILELINT);
     let program = folder.join("node_modules/.bin/dockerfilelint");
     if !program.is_file() {
         fs::create_dir_all(&folder)?;
         let prefix = ["install", "--silent", "--no-save", "--prefix"].map(OsStr::new);
-        run("npm", &[&prefix[..], &[folder.as_os_str(), OsStr::new(DOCKERFILELINT)]].concat())?;
+        pypi::run("npm", &[&prefix[..], &[folder.as_os_str(), OsStr::new(DOCKERFILELINT)]].concat())?;
     }
-    run(program, &[file])
+    pypi::run(program, &[file])
 }
 
 /// The alert rules, and their unit tests.
 fn alerts(folder: &Path) -> Result<()> {
-    run("promtool", &[OsStr::new("check"), OsStr::new("rules"), folder.join("alerts.yml").as_os_str()])?;
-    run("promtool", &[OsStr::new("test"), OsStr::new("rules"), folder.join("alerts_test.yml").as_os_str()])
-}
-
-fn run(program: impl AsRef<OsStr>, args: &[impl AsRef<OsStr>]) -> Result<()> {
-    let program = program.as_ref();
-    let status = Command::new(program).args(args).stdin(Stdio::null()).status();
-    let status = status.with_context(|| format!("{} could not be started", program.display()))?;
-    if !status.success() {
-        bail!("{}: {status}", program.display());
-    }
-    Ok(())
+    pypi::run(
+        "promtool",
+        &[OsStr::new("check"), OsStr::new("rules"), folder.join("alerts.yml").as_os_str()],
+    )?;
+    pypi::run(
+        "promtool",
+        &[OsStr::new("test"), OsStr::new("rules"), folder.join("alerts_test.yml").as_os_str()],
+    )
 }

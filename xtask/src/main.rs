@@ -4,7 +4,11 @@
 mod api;
 mod bench;
 mod codegen;
+mod deny;
 mod deploy;
+mod notices;
+mod packages;
+mod pypi;
 mod sim;
 mod test;
 mod workspace;
@@ -16,6 +20,7 @@ use anyhow::{Result, bail};
 const USAGE: &str = "usage: cargo xtask TASK
   api                    compare the lists of the public API with the sources; UPDATE_API=1 rewrites them
   codegen [--check]      make crates/agent-proto/src/gen from proto/ (--check: fail if it is out of date)
+  notices [--check]      write THIRD-PARTY-NOTICES.md (--check: fail if it is out of date)
   test [--long] [--suite NAME]...
                          every test suite that this machine's tools allow, or only the named ones (--long: the full
                          numbers of repetitions, which are reduced otherwise)
@@ -49,6 +54,8 @@ fn run(args: &[&str]) -> Result<bool> {
         ["api"] => api::check().map(|()| true),
         ["codegen"] => codegen::write().map(|()| true),
         ["codegen", "--check"] => codegen::check().map(|()| true),
+        ["notices"] => notices::write().map(|()| true),
+        ["notices", "--check"] => notices::check().map(|()| true),
         ["bench", options @ ..] => bench::run(options),
         ["sim" | "replay", ..] => sim::run(args),
         ["test", options @ ..] => {

@@ -105,6 +105,7 @@ impl Shared {
     }
 
     /// A time on the room's clock, for the runtime.
+    #[cfg(feature = "media")]
     pub(super) fn instant(&self, time: Time) -> Instant {
         self.started + (time - Time::ZERO)
     }

@@ -20,6 +20,12 @@
 //!   [`turn_server_with`]: these tools for a test, or `None` to skip it; [`python_with`] and [`program`]: the
 //!   same for other tools
 //!
+//! Features, of which all but `proptest` are on by default:
+//! - `cli`: the program `livekit-testkit`
+//! - `json`: the mock server speaks the JSON form of the protocols, too
+//! - `tools`: launchers of real servers, official clients and workers, Redis, Valkey and relays
+//! - `proptest`: the module `strategies`
+//!
 //! ```
 //! use agent_testkit::{JobSpec, run_job};
 //! use agent_worker::{JobContext, JobResult, Outcome};

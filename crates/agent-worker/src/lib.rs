@@ -32,6 +32,18 @@
 //! only in [`run_until_signal`](Worker::run_until_signal), and reads the environment only in
 //! [`from_env`](WorkerBuilder::from_env). A running worker raises the soft limit of open files of its process
 //! to the hard limit.
+//!
+//! # Features
+//! - `anyhow`, on by default: `?` finds the cause inside an `anyhow::Error`
+//! - `schema`, on by default: documents metadata, from types that derive `schemars::JsonSchema`
+//! - `validate`, on by default: rules for metadata, from types that derive `garde::Validate`
+//! - `cli`: a command line, its log, and metrics for Prometheus: the module `cli`; includes `http`
+//! - `http`: health, status and jobs over HTTP: the module `http`
+//! - `media`: PCM of audio tracks, in and out: the module `media`
+//! - `recording`: files of encoded audio and video: the module `recording`
+//! - `embedded-store`: checkpoints in a local file that survives `kill -9`
+//! - `redis`: checkpoints and coordination in Redis or Valkey
+//! - `serde`: types that are logged and stored can be serialised
 
 #[cfg(test)]
 extern crate self as agent_worker;

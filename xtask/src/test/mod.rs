@@ -5,6 +5,7 @@
 //! not be disturbed run at the end.
 
 mod cargo;
+mod features;
 mod outcome;
 mod process;
 mod programs;

@@ -3,10 +3,11 @@
 use anyhow::Result;
 
 use super::cargo::Cargo;
+use super::features;
 use super::outcome::Outcome;
 use super::settings::Settings;
 use super::tools;
-use crate::{api, codegen, deploy, sim};
+use crate::{api, codegen, deny, deploy, notices, packages, sim};
 
 /// One kind of check.
 pub(super) struct Suite {
@@ -44,6 +45,12 @@ pub(super) const SUITES: &[Suite] = &[
         title: "codegen",
         missing: |_| None,
         run: Run::First(|_| codegen::check().map(|()| Outcome::Ok)),
+    },
+    Suite {
+        name: "notices",
+        title: "notices",
+        missing: |_| None,
+        run: Run::First(|_| notices::check().map(|()| Outcome::Ok)),
     },
     Suite {
         name: "tests",
@@ -90,24 +97,10 @@ pub(super) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "features",
-        // Everything else builds with the default features.
-        title: "without default features",
-        missing: |_| None,
-        run: Run::Beside(|settings| {
-            for (package, features) in [
-                ("agent-worker", ""),
-                ("agent-worker-core", "serde"),
-                ("agent-worker-server", "serde"),
-                ("agent-worker-media", ""),
-            ] {
-                let args = ["check", "--package", package, "--no-default-features", "--features", features];
-                match Cargo::new(&args, settings).check()? {
-                    Outcome::Ok => {}
-                    failed => return Ok(failed),
-                }
-            }
-            Ok(Outcome::Ok)
-        }),
+        // Everything else builds with all features.
+        title: "fewer features",
+        missing: |may_install| tools::lacks_component("clippy", "clippy", may_install),
+        run: Run::Beside(features::check),
     },
     Suite {
         name: "libopus",
@@ -144,6 +137,20 @@ pub(super) const SUITES: &[Suite] = &[
         title: "files for deployment",
         missing: tools::lacks_deploy,
         run: Run::Beside(|_| deploy::check().map(|()| Outcome::Ok)),
+    },
+    Suite {
+        name: "deny",
+        // Licences, sources and bans of dependencies; known vulnerabilities are RELEASING.md's.
+        title: "rules for dependencies",
+        missing: tools::lacks_python,
+        run: Run::Beside(|_| deny::check().map(|()| Outcome::Ok)),
+    },
+    Suite {
+        name: "packages",
+        // In the long run each crate is built from its package, without the others' sources.
+        title: "packages",
+        missing: |_| None,
+        run: Run::Beside(|settings| packages::check(settings.long).map(|()| Outcome::Ok)),
     },
     Suite {
         name: "docs",

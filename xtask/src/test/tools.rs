@@ -83,6 +83,14 @@ pub(super) fn lacks_windows(may_install: bool) -> Option<String> {
     Some(format!("no {COMPILER} (Debian: apt-get install {PACKAGE})"))
 }
 
+/// What is missing to install tools from PyPI. `may_install` as above.
+pub(super) fn lacks_python(may_install: bool) -> Option<String> {
+    if may_install && !has_python() {
+        install(vec!["python3-venv"]);
+    }
+    (!has_python()).then(|| "no Python with venv (Debian: apt-get install python3-venv)".to_owned())
+}
+
 /// What is missing to check the files in `deploy/`. `may_install` as above.
 pub(super) fn lacks_deploy(may_install: bool) -> Option<String> {
     let tools = [

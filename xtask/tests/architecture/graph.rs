@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use cargo_metadata::{CargoOpt, DependencyKind, MetadataCommand};
 
 /// A package that some crate of the workspace needs.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +31,9 @@ pub(crate) struct Graph(pub(crate) BTreeMap<String, Package>);
 
 /// The graph of this workspace.
 pub(crate) static WORKSPACE: LazyLock<Graph> = LazyLock::new(|| {
-    let metadata = MetadataCommand::new().manifest_path(super::root().join("Cargo.toml")).exec().unwrap();
+    let mut command = MetadataCommand::new();
+    command.manifest_path(super::root().join("Cargo.toml")).features(CargoOpt::AllFeatures);
+    let metadata = command.exec().unwrap();
     let resolve = metadata.resolve.as_ref().unwrap();
     let all: Graph = Graph(
         resolve

@@ -1,23 +1,17 @@
 //! Every dependency has permissive terms.
 
+use std::sync::LazyLock;
+
 use crate::graph::{Graph, WORKSPACE};
 
-/// Terms that require no more than attribution, by SPDX id.
-const ACCEPTED: &[&str] = &[
-    "0BSD",
-    "Apache-2.0",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    // The list of root certificates of webpki-root-certs.
-    "CDLA-Permissive-2.0",
-    "ISC",
-    "MIT",
-    "MIT-0",
-    // The Unicode tables of the icu crates.
-    "Unicode-3.0",
-    "Unlicense",
-    "Zlib",
-];
+/// Terms that require no more than attribution, by SPDX id: those of `deny.toml`.
+static ACCEPTED: LazyLock<Vec<String>> = LazyLock::new(|| accepted(&super::read("deny.toml")));
+
+fn accepted(toml: &str) -> Vec<String> {
+    let list = toml.split_once("\nallow = [\n").unwrap().1.split_once("\n]").unwrap().0;
+    let ids = list.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once('"'));
+    ids.map(|(id, _)| id.to_owned()).collect()
+}
 
 /// Whether an SPDX expression can be satisfied with accepted terms alone. `/` is the old spelling of OR.
 fn acceptable(expression: &str) -> bool {
@@ -58,7 +52,7 @@ fn one(rest: &mut &[&str]) -> Option<bool> {
     if let ["WITH", _, after @ ..] = rest {
         *rest = after;
     }
-    Some(ACCEPTED.contains(word))
+    Some(ACCEPTED.iter().any(|id| id == word))
 }
 
 fn licences(graph: &Graph) -> Vec<String> {

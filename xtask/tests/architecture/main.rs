@@ -22,6 +22,7 @@ mod logs;
 mod manifests;
 mod monitoring;
 mod non_exhaustive;
+mod packages;
 mod purity;
 mod sizes;
 mod tokens;

@@ -4,7 +4,6 @@
 const INHERITED: &[&str] = &[
     "edition.workspace = true",
     "license.workspace = true",
-    "publish.workspace = true",
     "rust-version.workspace = true",
     "version.workspace = true",
     "[lints]\nworkspace = true",
@@ -12,14 +11,20 @@ const INHERITED: &[&str] = &[
 
 fn manifest(name: &str, toml: &str) -> Vec<String> {
     let padded = format!("\n{toml}\n");
-    let missing = INHERITED.iter().filter(|line| !padded.contains(&format!("\n{line}\n")));
+    let publish = if name.starts_with("crates/") { "publish.workspace = true" } else { "publish = false" };
+    let lines = INHERITED.iter().chain([&publish]);
+    let missing = lines.filter(|line| !padded.contains(&format!("\n{line}\n")));
     let mut violations: Vec<String> = missing.map(|line| format!("{name} lacks {line:?}")).collect();
     let mut section = "";
     for line in toml.lines() {
         if line.starts_with('[') {
             section = line;
-        } else if section.contains("dependencies") && line.contains('=') && !line.contains("workspace = true")
-        {
+            continue;
+        }
+        // Without a version, which `packages` requires of some.
+        let of_tests = section == "[dev-dependencies]" && line.contains("{ path = \"../");
+        let inherited = line.contains("workspace = true") || of_tests;
+        if section.contains("dependencies") && line.contains('=') && !inherited {
             violations.push(format!("{name} has a dependency of its own: {line}"));
         }
     }
@@ -76,17 +81,24 @@ fn the_package_apart_has_the_same_settings() {
     assert_eq!(lints(&own), lints(&workspace));
     assert!(lints(&own).contains(&"unsafe_code = \"forbid\""));
     let value = |toml: &str, key: &str| toml.lines().find(|line| line.starts_with(key)).map(str::to_owned);
-    for key in ["edition = ", "license = ", "publish = ", "rust-version = ", "version = "] {
+    for key in ["edition = ", "license = ", "rust-version = ", "version = "] {
         assert_eq!(value(&own, key), value(&workspace, key), "{key}");
     }
+    assert!(own.contains("\npublish = false\n"));
     let own = super::read(format!("{}/clippy.toml", super::APART));
     super::none(&clippy(super::APART, &own, &super::read("clippy.toml")));
 }
 
 #[test]
 fn values_that_are_not_inherited_are_found() {
-    let good = format!("[package]\n{}\n\n[dependencies]\nbytes.workspace = true\n", INHERITED.join("\n"));
+    let good = format!(
+        "[package]\npublish = false\n{}\n\n[dependencies]\nbytes.workspace = true\n",
+        INHERITED.join("\n")
+    );
     assert_eq!(manifest("a", &good), [""; 0]);
+    assert_eq!(manifest("crates/a", &good), ["crates/a lacks \"publish.workspace = true\""]);
+    let test = format!("{good}\n[dev-dependencies]\nb = {{ path = \"../b\" }}\n");
+    assert_eq!(manifest("a", &test), [""; 0]);
     let bad = good
         .replace("edition.workspace = true", "edition = \"2021\"")
         .replace("bytes.workspace = true", "bytes = \"1\"");

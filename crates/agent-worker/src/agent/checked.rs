@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-#[cfg(feature = "schema")]
+#[cfg(all(feature = "schema", feature = "cli"))]
 use agent_core::MetadataSchema;
 use agent_core::{Answer, Config, EndedJob, Job, JobError, JobErrorKind, JobResult, MetadataFormat};
 use agent_proto::text::line;
@@ -25,7 +25,7 @@ pub(crate) type ClassifyFn = Arc<dyn Fn(&(dyn Error + 'static)) -> Option<JobErr
 pub(crate) trait ErasedFormat: Send + Sync {
     fn check(&self, job: &Job) -> JobResult;
     fn unknown_fields(&self, job: &Job) -> Vec<String>;
-    #[cfg(feature = "schema")]
+    #[cfg(all(feature = "schema", feature = "cli"))]
     fn schema(&self) -> Option<MetadataSchema>;
 }
 
@@ -39,7 +39,7 @@ impl<T: DeserializeOwned> ErasedFormat for MetadataFormat<T> {
         Self::unknown_fields(self, &job.raw_metadata)
     }
 
-    #[cfg(feature = "schema")]
+    #[cfg(all(feature = "schema", feature = "cli"))]
     fn schema(&self) -> Option<MetadataSchema> {
         Self::schema(self)
     }
