@@ -14,6 +14,7 @@ mod circles;
 mod exhaustive;
 mod exports;
 mod first_build;
+mod gallery;
 mod graph;
 mod imports;
 mod layers;

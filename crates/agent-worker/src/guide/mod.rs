@@ -32,6 +32,7 @@
 //! - [`settings`]: environment, features, requirements
 //! - the module `cli`, with the feature `cli`: the command line of a program, and its log
 //! - [`troubleshooting`]: problems and their messages
+//! - [`next_steps`]: where to go on: advanced features, media, examples, API reference
 
 /// An agent that is a closure: its state, its callbacks, its errors.
 #[doc = include_str!("closures.md")]
@@ -70,6 +71,10 @@ pub mod events {}
 /// A Redis or Valkey server for checkpoints and coordination.
 #[doc = include_str!("redis.md")]
 pub mod redis {}
+
+/// Where to go on: advanced features, media, examples, API reference.
+#[doc = include_str!("next_steps.md")]
+pub mod next_steps {}
 
 /// The metrics of a worker, and its log.
 #[doc = include_str!("metrics.md")]
