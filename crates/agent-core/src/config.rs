@@ -70,6 +70,9 @@ pub struct Config {
     pub one_per_target: bool,
     /// How a job is retried after a retryable error.
     pub retry: RetryPolicy,
+    /// Whether there is something to be done before the first connection, and how long it may take; `None`:
+    /// there is nothing.
+    pub start_timeout: Option<Duration>,
     /// Time limit of one connection attempt.
     pub connect_timeout: Duration,
     /// How long the server may take to answer the registration.
@@ -206,6 +209,7 @@ impl Default for Config {
             stay_in_new_room: false,
             one_per_target: false,
             retry: RetryPolicy::default(),
+            start_timeout: None,
             connect_timeout: Duration::from_secs(15),
             register_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(10),
@@ -285,6 +289,7 @@ impl Config {
             ("stale_after", Some(self.stale_after)),
             ("job_timeout", self.job_timeout),
             ("max_job_timeout", self.max_job_timeout),
+            ("start_timeout", self.start_timeout),
         ];
         if let Some((name, _)) = times.iter().find(|(_, time)| time.is_some_and(|time| time.is_zero())) {
             return Err(ConfigProblem::NoTime(name));
@@ -324,6 +329,7 @@ mod tests {
         check(|c| c.cleanup_callback_timeout = Some(Duration::ZERO), "`cleanup_callback_timeout` is 0");
         check(|c| c.job_timeout = Some(Duration::ZERO), "`job_timeout` is 0");
         check(|c| c.max_job_timeout = Some(Duration::ZERO), "`max_job_timeout` is 0");
+        check(|c| c.start_timeout = Some(Duration::ZERO), "`start_timeout` is 0");
         check(|c| c.retry = RetryPolicy::attempts(0), "`retry` allows 0 attempts");
         check(|c| c.retry = RetryPolicy::never(), "ok");
         check(|c| c.silence_limit = Duration::from_secs(5), "`silence_limit` (5s)");

@@ -149,6 +149,9 @@ impl<'a, M: WorkerMachine> Driver<'a, M> {
     }
 
     fn open(&mut self) -> Done {
+        if self.ledger.is_preparing() {
+            self.input(Input::Prepared(Ok(())))?;
+        }
         let until = self.now + RECONNECT;
         self.pass_until(until, |driver| driver.ledger.needs_connection() || driver.ledger.is_registered())?;
         if self.ledger.needs_connection() { self.input(Input::Connected) } else { Ok(()) }

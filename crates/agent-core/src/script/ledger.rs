@@ -33,6 +33,8 @@ pub(super) struct Ledger {
     unreported: Vec<(JobId, &'static str)>,
     /// The job that the present input assigns.
     assigning: Option<JobId>,
+    /// Whether the worker waits for its preparation.
+    preparing: bool,
     /// Whether the worker has asked for a connection that is neither open nor refused.
     wanted: bool,
     registered: bool,
@@ -64,6 +66,7 @@ impl Ledger {
             jobs: BTreeMap::new(),
             unreported: Vec::new(),
             assigning: None,
+            preparing: false,
             wanted: false,
             registered: false,
             draining: false,
@@ -83,6 +86,10 @@ impl Ledger {
 
     pub(super) const fn is_registered(&self) -> bool {
         self.registered
+    }
+
+    pub(super) const fn is_preparing(&self) -> bool {
+        self.preparing
     }
 
     pub(super) const fn needs_connection(&self) -> bool {
@@ -106,6 +113,7 @@ impl Ledger {
         self.now = now;
         self.assigning = None;
         match input {
+            Input::Prepared(_) => self.preparing = false,
             Input::Connected if self.wanted => {
                 self.wanted = false;
                 self.lost();
@@ -234,6 +242,7 @@ impl Ledger {
             Output::Notice(Notice::Stuck { job }) => self.job(job).holds = Some(Holds::Stuck),
             Output::Cancel { job, .. } => self.job(job).over = true,
             Output::Ended(ended) => self.ends(&ended.job.id)?,
+            Output::Prepare => self.preparing = true,
             Output::Connect => self.wanted = true,
             Output::Disconnect => {
                 self.wanted = false;

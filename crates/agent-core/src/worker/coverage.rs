@@ -18,7 +18,7 @@ use crate::outcome::AttemptEnd;
 
 kinds! {
     /// The connection to the server.
-    pub(crate) enum LinkKind { Connecting, Registering, Registered, Waiting, Stopped }
+    pub(crate) enum LinkKind { Preparing, Connecting, Registering, Registered, Waiting, Stopped }
 }
 
 kinds! {
@@ -61,6 +61,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn of(worker: &Worker, job: &JobId) -> Self {
         let link = match worker.link {
+            Link::Preparing => LinkKind::Preparing,
             Link::Connecting => LinkKind::Connecting,
             Link::Registering => LinkKind::Registering,
             Link::Registered => LinkKind::Registered,
@@ -81,6 +82,10 @@ impl State {
 
     /// The reasons why a combination does not exist. The test fails if it comes up nevertheless.
     fn is_possible(self) -> bool {
+        // There are no jobs before the first connection, and nothing to wait for at the end.
+        if self.link == LinkKind::Preparing {
+            return self.job == JobKind::Unknown && !self.draining;
+        }
         let registered = self.link == LinkKind::Registered;
         match self.job {
             JobKind::Unknown => true,
@@ -162,6 +167,8 @@ impl JobKind {
 kinds! {
     /// The inputs of the machine, with the messages in frames, and the passing of time.
     pub(crate) enum InputKind {
+        Prepared,
+        PreparedNot,
         Connected,
         ConnectFailed,
         ConnectRefused,
@@ -224,6 +231,8 @@ impl InputKind {
     /// The kind of an input, and its job, if it is about one.
     pub(crate) fn of(input: &Input) -> (Self, Option<JobId>) {
         match input {
+            Input::Prepared(Ok(())) => (Self::Prepared, None),
+            Input::Prepared(Err(_)) => (Self::PreparedNot, None),
             Input::Connected => (Self::Connected, None),
             Input::ConnectFailed(LinkError::Failed { .. }) => (Self::ConnectFailed, None),
             Input::ConnectFailed(LinkError::Refused { status: 401, .. }) => {
@@ -316,7 +325,7 @@ impl InputKind {
 kinds! {
     /// The timers of the machine.
     pub(crate) enum TimerKind {
-        Step, Deadline, Repeat, Empty, Stale, Reconnect, Connect, Register, Ping, Receipt, Silence, Stable,
+        Step, Deadline, Repeat, Empty, Stale, Prepare, Reconnect, Connect, Register, Ping, Receipt, Silence, Stable,
         Descriptors, DrainLimit, DrainEnd,
     }
 }
@@ -329,6 +338,7 @@ impl TimerKind {
             Timer::Job(_, JobTimer::Repeat) => Self::Repeat,
             Timer::Job(_, JobTimer::Empty) => Self::Empty,
             Timer::Job(_, JobTimer::Stale) => Self::Stale,
+            Timer::Prepare => Self::Prepare,
             Timer::Reconnect => Self::Reconnect,
             Timer::Connect => Self::Connect,
             Timer::Register => Self::Register,

@@ -15,6 +15,8 @@ use crate::outcome::{Lifecycle, Outcome};
 /// The connection to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
+    /// The program prepares for jobs, before the first connection.
+    Preparing,
     Connecting,
     Registering,
     Registered,

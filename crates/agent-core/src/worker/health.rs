@@ -28,6 +28,8 @@ impl Worker {
         self.liveness()?;
         if self.is_draining() {
             Err(HealthProblem::Draining)
+        } else if self.link == Link::Preparing {
+            Err(HealthProblem::Preparing)
         } else if !self.is_registered() {
             Err(HealthProblem::Disconnected)
         } else if !self.is_confirmed() {

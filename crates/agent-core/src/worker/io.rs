@@ -33,6 +33,8 @@ impl OfferId {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
+    /// What [`Output::Prepare`] asked for is done, or has failed with this text.
+    Prepared(Result<(), String>),
     /// The WebSocket that [`Output::Connect`] asked for is open.
     Connected,
     /// It could not be opened.
@@ -167,6 +169,9 @@ pub enum LinkError {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Output {
+    /// Do what is to be done before the first connection, then report [`Input::Prepared`]. Nothing else is
+    /// output before it, unless the worker stops.
+    Prepare,
     /// Open a WebSocket to the server, then report [`Input::Connected`] or [`Input::ConnectFailed`].
     Connect,
     /// Close the WebSocket, or cancel opening it.
@@ -475,6 +480,12 @@ impl DrainReport {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum StopError {
+    /// What is to be done before the first connection has failed, or took too long.
+    #[error("the worker could not start: {message}")]
+    NotPrepared {
+        /// The error, or what to do about the time limit.
+        message: String,
+    },
     /// The server refused the first connection permanently: a wrong key or secret, not a LiveKit server, or a
     /// server that has moved.
     #[error("the server refused the worker: {message}")]

@@ -1,6 +1,9 @@
 //! The connection to the server: opening, registering, keeping alive, losing, reconnecting.
 //!
 //! ```text
+//!  (Preparing)
+//!      │ prepared
+//!      ▼
 //!  Connecting ─open─► Registering ─answered─► Registered
 //!      ▲  │failed, slow     │ closed, slow         │ closed, silent
 //!      │  └────────────┬────┴──────────────────────┘
@@ -38,6 +41,35 @@ const fn is_final(status: u16) -> bool {
 }
 
 impl Worker {
+    /// Begins: with the preparation, if there is one.
+    pub(super) fn start(&mut self, now: Time) {
+        let Some(limit) = self.config.start_timeout else { return self.connect(now) };
+        self.link = Link::Preparing;
+        self.timers.set(Timer::Prepare, now + limit);
+        self.out.push_back(Output::Prepare);
+    }
+
+    pub(super) fn on_prepared(&mut self, result: Result<(), String>, now: Time) {
+        if self.link != Link::Preparing {
+            return;
+        }
+        self.timers.clear(&Timer::Prepare);
+        match result {
+            Ok(()) => self.connect(now),
+            Err(message) => self.not_prepared(&message, now),
+        }
+    }
+
+    pub(super) fn on_prepare_timeout(&mut self, now: Time) {
+        let limit = self.config.start_timeout.unwrap_or_default();
+        let message = format!("its preparation took longer than {limit:?}: set a longer `start_timeout`");
+        self.not_prepared(&message, now);
+    }
+
+    fn not_prepared(&mut self, message: &str, now: Time) {
+        self.stop(Err(StopError::NotPrepared { message: shorten(message, MAX_REASON) }), now);
+    }
+
     pub(super) fn connect(&mut self, now: Time) {
         self.link = Link::Connecting;
         if self.connects.len() == MAX_CONNECTS {
@@ -85,7 +117,7 @@ impl Worker {
     pub(super) fn on_disconnected(&mut self, reason: String, now: Time) {
         match self.link {
             Link::Registering | Link::Registered | Link::Connecting => self.wait(reason, now),
-            Link::Waiting | Link::Stopped => {}
+            Link::Preparing | Link::Waiting | Link::Stopped => {}
         }
     }
 
@@ -111,7 +143,7 @@ impl Worker {
     pub(super) fn on_frame(&mut self, frame: &Bytes, now: Time) {
         match self.link {
             Link::Registering | Link::Registered => self.on_activity(now),
-            Link::Connecting | Link::Waiting | Link::Stopped => return,
+            Link::Preparing | Link::Connecting | Link::Waiting | Link::Stopped => return,
         }
         match wire::read(frame) {
             None => self.violation(Violation::BadFrame),
@@ -200,7 +232,7 @@ impl Worker {
 
     pub(super) fn stop(&mut self, result: Result<(), StopError>, now: Time) {
         self.end_all(now);
-        if self.link != Link::Waiting {
+        if !matches!(self.link, Link::Preparing | Link::Waiting) {
             self.out.push_back(Output::Disconnect);
         }
         self.link = Link::Stopped;

@@ -115,7 +115,7 @@ impl Worker {
             timers: Timers::default(),
             out: VecDeque::new(),
         };
-        worker.connect(Time::ZERO);
+        worker.start(Time::ZERO);
         worker
     }
 
@@ -125,6 +125,7 @@ impl Worker {
             return;
         }
         match input {
+            Input::Prepared(result) => self.on_prepared(result, now),
             Input::Connected => self.on_connected(now),
             Input::ConnectFailed(error) => self.on_connect_failed(error, now),
             Input::Disconnected { reason } => self.on_disconnected(reason, now),
@@ -167,6 +168,7 @@ impl Worker {
                 Timer::Reconnect => self.connect(now),
                 Timer::Connect | Timer::Register | Timer::Silence => self.lose(&timer, now),
                 Timer::Ping => self.ping(now),
+                Timer::Prepare => self.on_prepare_timeout(now),
                 Timer::Receipt => self.on_receipt(now),
                 Timer::Stable => self.backoff.reset(),
                 // Only whether it is set matters.

@@ -14,6 +14,8 @@ pub enum Timer {
     // the end of the drain is still counted.
     /// A timer of a job.
     Job(JobId, JobTimer),
+    /// The preparation takes too long.
+    Prepare,
     /// Reconnect.
     Reconnect,
     /// Opening the connection takes too long.

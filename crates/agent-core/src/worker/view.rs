@@ -16,6 +16,9 @@ pub enum HealthProblem {
     /// Attempts that could not be aborted hold all its slots.
     #[error("attempts that cannot be aborted hold every slot: restart the worker")]
     AllStuck,
+    /// It prepares for jobs.
+    #[error("starting: what is to be done before the first connection is not done yet")]
+    Preparing,
     /// It drains.
     #[error("draining")]
     Draining,

@@ -29,6 +29,55 @@ fn a_worker_is_ready_once_the_server_has_answered_it() {
     assert_eq!(rig.worker.liveness(), Ok(()), "its jobs continue");
 }
 
+fn connects(log: &str) -> usize {
+    log.lines().filter(|line| line.ends_with(" Connect")).count()
+}
+
+#[test]
+fn a_worker_that_prepares_is_live_and_connects_when_it_is_done() {
+    let mut rig = Rig::new(|c| c.start_timeout = Some(Duration::from_secs(60)));
+    assert_eq!(rig.worker.readiness(), Err(HealthProblem::Preparing));
+    assert_eq!(rig.worker.liveness(), Ok(()));
+    rig.pass(59_000);
+    rig.input(Input::Connected);
+    assert_eq!(rig.worker.readiness(), Err(HealthProblem::Preparing));
+    rig.input(Input::Prepared(Ok(())));
+    assert_eq!(rig.worker.readiness(), Err(HealthProblem::Disconnected));
+    // Once.
+    rig.input(Input::Prepared(Ok(())));
+    rig.input(Input::Prepared(Err("late".into())));
+    rig.pass(1_000);
+    assert_eq!(rig.worker.liveness(), Ok(()), "its time limit is void");
+    let log = rig.log();
+    assert!(log.contains("Prepare") && connects(&log) == 1, "{log}");
+}
+
+#[test]
+fn a_worker_that_cannot_prepare_stops_without_a_connection() {
+    let late = "its preparation took longer than 60s: set a longer `start_timeout`";
+    for (input, message) in [(Some(Input::Prepared(Err("no model".into()))), "no model"), (None, late)] {
+        let mut rig = Rig::new(|c| c.start_timeout = Some(Duration::from_secs(60)));
+        match input {
+            Some(input) => rig.input(input),
+            None => rig.pass(60_000),
+        }
+        assert_eq!(rig.worker.liveness(), Err(HealthProblem::Stopped));
+        let (log, stopped) = (rig.log(), StopError::NotPrepared { message: message.into() });
+        assert!(log.contains(&format!("{stopped:?}")) && connects(&log) == 0, "{log}");
+    }
+}
+
+#[test]
+fn a_worker_that_prepares_can_be_stopped() {
+    for input in [Input::DrainRequested { within: Duration::from_secs(60) }, Input::StopRequested] {
+        let mut rig = Rig::new(|c| c.start_timeout = Some(Duration::from_secs(60)));
+        rig.input(input);
+        assert_eq!(rig.worker.liveness(), Err(HealthProblem::Stopped));
+        let log = rig.log();
+        assert!(log.contains("Stopped(Ok(") && connects(&log) == 0, "{log}");
+    }
+}
+
 #[test]
 fn a_full_worker_is_ready_and_a_draining_one_is_not() {
     let mut rig = Rig::quiet(|c| c.max_jobs = 1);

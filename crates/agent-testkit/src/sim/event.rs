@@ -82,6 +82,8 @@ pub(super) enum Part {
 /// What happens in a worker's process.
 #[derive(Debug)]
 pub(super) enum Inside {
+    /// What is to be done before the first connection is done.
+    Prepared,
     Connected {
         conn: WorkerId,
         result: Result<(), LinkError>,

@@ -249,7 +249,7 @@ impl Model {
             Output::Connect => self.connects(at, checks),
             Output::Notice(notice) => self.notice(notice, at, checks),
             Output::Stopped(_) => self.slots.clear(),
-            Output::Disconnect | Output::Abort { .. } | Output::Moved { .. } => {}
+            Output::Prepare | Output::Disconnect | Output::Abort { .. } | Output::Moved { .. } => {}
         }
     }
 

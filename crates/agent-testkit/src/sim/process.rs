@@ -207,6 +207,7 @@ impl World {
                 }
             }
             Inside::Disconnected { conn } => self.disconnected(worker, conn),
+            Inside::Prepared => self.input(worker, Input::Prepared(Ok(()))),
             Inside::Asked { offer, job, answer } => self.input(
                 worker,
                 match answer {
@@ -329,6 +330,10 @@ impl World {
     fn carry_out_one(&mut self, place: Place, output: Output) {
         let worker = place.worker;
         match output {
+            Output::Prepare => {
+                let wait = self.up_to(Duration::from_secs(1));
+                self.inside_after(place, wait, Inside::Prepared);
+            }
             Output::Connect => {
                 let conn = self.open(place);
                 if let Some(process) = self.process(worker) {
@@ -449,6 +454,7 @@ impl World {
             Output::Clean { attempt, .. } | Output::Retry { attempt, .. } => {
                 self.digest.number(u64::from(*attempt));
             }
+            Output::Prepare => self.digest.number(0),
             Output::Connect => self.digest.number(1),
             Output::Disconnect => self.digest.number(2),
             Output::Cancel { .. } => self.digest.number(3),

@@ -136,6 +136,7 @@ pub fn inputs() -> impl Strategy<Value = Input> {
             .prop_map(|(status, message, retry_after)| LinkError::Refused { status, message, retry_after }),
     ];
     let of_link = prop_oneof![
+        1 => prop::result::maybe_err(Just(()), texts()).prop_map(Input::Prepared),
         4 => Just(Input::Connected),
         1 => Just(Input::Activity),
         1 => Just(Input::TextReceived),

@@ -4,13 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_core::{CheckpointStore, Config, Coordinator, Job, Lifecycle, MAX_LEASE, MIN_LEASE, PubSub};
-use agent_rtc::{AutoSubscribe, E2eeOptions};
+use agent_core::{
+    BoxError, CheckpointStore, Config, Coordinator, Job, Lifecycle, MAX_LEASE, MIN_LEASE, PubSub,
+};
+use agent_rtc::{AutoSubscribe, BoxFuture, E2eeOptions};
 
 use crate::worker::config_error::ConfigError;
 use crate::worker::failure::FailureHook;
 use crate::worker::redact::Redaction;
 
+/// Called before the worker connects.
+pub(crate) type StartHook = Arc<dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
 /// Called with each lifecycle state of each job.
 pub(crate) type LifecycleHook = Arc<dyn Fn(&Job, Lifecycle) + Send + Sync>;
 /// Samples the load of the machine: 0 idle, 1 full.
@@ -61,6 +65,7 @@ pub(crate) struct CoordinationSettings {
 /// The user's callbacks beside those of the agent.
 #[derive(Default)]
 pub(crate) struct Hooks {
+    pub(crate) on_start: Option<StartHook>,
     pub(crate) on_lifecycle: Option<LifecycleHook>,
     pub(crate) on_failure: Option<FailureHook>,
     pub(crate) load: Option<LoadFn>,

@@ -34,6 +34,7 @@ impl Counted {
             job_timeout: Some(Duration::from_secs(120)),
             stale_after: Duration::from_secs(5),
             stable_after: Duration::from_secs(5),
+            start_timeout: Some(Duration::from_secs(7)),
             connect_timeout: Duration::from_secs(6),
             register_timeout: Duration::from_secs(6),
             ..Config::default()

@@ -36,6 +36,8 @@ pub(super) fn input(kind: InputKind, job: &JobId, worker: &Worker) -> Option<Inp
     let ended = |end, room_gone| Input::AttemptEnded { job: id(), end, room_gone };
     let room_ended = |end| Input::RoomEnded { job: id(), end };
     Some(match kind {
+        K::Prepared => Input::Prepared(Ok(())),
+        K::PreparedNot => Input::Prepared(Err("no model".to_owned())),
         K::Connected => Input::Connected,
         K::ConnectFailed => Input::ConnectFailed(LinkError::Failed { message: "failed".to_owned() }),
         K::ConnectRefused => refused(503),

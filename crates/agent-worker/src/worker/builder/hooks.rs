@@ -2,14 +2,63 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
-use agent_core::{Job, JobErrorKind, Lifecycle};
+use agent_core::{BoxError, Job, JobErrorKind, Lifecycle};
 
 use crate::worker::builder::WorkerBuilder;
 use crate::worker::failure::FailedJob;
 use crate::worker::redact::Redaction;
 
+/// Time limit of the start hook, unless set.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
+
 impl WorkerBuilder {
+    /// Runs once when the worker starts, before it connects: loads a model, opens a pool, tests what the jobs
+    /// depend on. Until it has returned, the worker is not [ready](crate::guide::health) and gets no job.
+    ///
+    /// If it fails, panics, or takes longer than the [start timeout](Self::start_timeout), the worker ends
+    /// with [`StopError::NotPrepared`](crate::net::StopError::NotPrepared). A drain, a stop or a signal drops
+    /// it. What it loads is shared with the agent by the program:
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, Worker};
+    /// use std::sync::{Arc, OnceLock};
+    ///
+    /// # struct Model;
+    /// # impl Model { async fn load() -> std::io::Result<Self> { Ok(Self) } }
+    /// let model: Arc<OnceLock<Model>> = Arc::default();
+    /// let loaded = Arc::clone(&model);
+    /// let agent = move |_ctx: JobContext| {
+    ///     let model = Arc::clone(&model);
+    ///     async move {
+    ///         let _model = model.get().ok_or("it is loaded before any job")?;
+    ///         Ok(())
+    ///     }
+    /// };
+    /// let builder = Worker::builder(agent).on_start(async move || {
+    ///     let _ = loaded.set(Model::load().await?);
+    ///     Ok(())
+    /// });
+    /// # let _ = builder;
+    /// ```
+    pub fn on_start<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: FnOnce() -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.settings.hooks.on_start = Some(Arc::new(move || Box::pin(hook.clone()())));
+        self.settings.rules.start_timeout.get_or_insert(START_TIMEOUT);
+        self
+    }
+
+    /// How long the [start hook](Self::on_start) may take; 5 minutes unless set.
+    #[doc(alias = "initialize_process_timeout")]
+    pub fn start_timeout(mut self, limit: Duration) -> Self {
+        self.settings.rules.start_timeout = Some(limit);
+        self
+    }
+
     /// Called with each lifecycle state that a job reaches. Must not block: it runs on the worker's task.
     pub fn on_lifecycle(mut self, hook: impl Fn(&Job, Lifecycle) + Send + Sync + 'static) -> Self {
         self.settings.hooks.on_lifecycle = Some(Arc::new(hook));

@@ -40,7 +40,8 @@ pub(super) const fn job(output: &Output) -> Option<&JobId> {
     match output {
         Output::Cancel { job, .. } | Output::Abort { job, .. } => Some(job),
         Output::Notice(notice) => job_of_notice(notice),
-        Output::Connect
+        Output::Prepare
+        | Output::Connect
         | Output::Disconnect
         | Output::Send(_)
         | Output::Ask { .. }
@@ -137,6 +138,9 @@ impl Log {
                 tracing::error!(agent = %name(&self.agent), "worker stopped: {}", line(error));
             }
             // The end of a job and a regular stop are logged elsewhere.
+            Output::Prepare => {
+                tracing::info!(agent = %name(&self.agent), "preparing: the `on_start` hook runs")
+            }
             Output::Connect
             | Output::Disconnect
             | Output::Send(_)

@@ -111,7 +111,7 @@ pub(crate) struct Driver {
     registered: watch::Sender<bool>,
     /// Whether the machine has stopped, and only background tasks remain.
     closing: watch::Sender<bool>,
-    /// Calls of the user's request handler, aborted at the end of the worker.
+    /// Calls of the user's start hook and request handler, aborted at the end of the worker.
     asking: JoinSet<()>,
     /// Cleanups, callbacks and leaving rooms, which a stopping worker waits for.
     background: JoinSet<()>,
@@ -208,6 +208,7 @@ impl Driver {
         while let Some(output) = self.machine.poll_output() {
             self.write_log(&output);
             match output {
+                Output::Prepare => self.prepare(),
                 Output::Connect => self.socket = self.connect(),
                 Output::Disconnect => self.disconnect(),
                 Output::Send(frame) => self.socket.send(frame),
@@ -324,6 +325,29 @@ impl Driver {
         });
         // The other end is dropped once the socket is closed.
         self.leave_after(async move { drop(closed.await) });
+    }
+
+    /// Calls the user's start hook.
+    fn prepare(&mut self) {
+        let inputs = self.input_sender.clone();
+        let hooks = &self.parts.settings.hooks;
+        let hook = hooks.on_start.clone();
+        let preparing = async move {
+            let prepared = async {
+                match hook {
+                    Some(hook) => hook().await,
+                    None => Ok(()),
+                }
+            };
+            let result = match AssertUnwindSafe(prepared).catch_unwind().await {
+                Ok(result) => {
+                    result.map_err(|error| format!("the `on_start` hook failed: {}", chain(&*error)))
+                }
+                Err(panic) => Err(format!("the `on_start` hook panicked: {}", caught(panic.as_ref()))),
+            };
+            let _ = inputs.send(Input::Prepared(result));
+        };
+        self.asking.spawn(hooks.redaction.scope(preparing).in_current_span());
     }
 
     fn ask(&mut self, offer: agent_core::OfferId, job: Arc<Job>) {

@@ -10,6 +10,7 @@ mod outcomes;
 mod pipelines;
 mod retries;
 mod stage;
+mod start;
 mod stuck;
 mod tasks;
 mod timeouts;
