@@ -58,6 +58,8 @@ impl Greeter {
         let lines = greeter.wait_for("serving health and status");
         let line: serde_json::Value = serde_json::from_str(lines.last().expect("a line")).expect("JSON");
         let address = line.get("address").and_then(serde_json::Value::as_str).expect("an address");
+        let page = line.get("page").and_then(serde_json::Value::as_str);
+        assert_eq!(page, Some(&*format!("http://{address}/status")), "what a person opens");
         let address = address.parse().expect("an address");
         (greeter, address)
     }
@@ -135,6 +137,7 @@ async fn start_serves_its_health() {
         std::thread::sleep(Duration::from_millis(10));
     };
     assert_eq!((&list["total"], &list["jobs"][0]["room"]), (&1.into(), &"lobby".into()), "{list}");
+    assert!(get(address, "/status").1.starts_with("<!doctype html>"));
     let port = address.port().to_string();
     let (code, printed) = Greeter::run(&server, &["status", "--http-port", &port]).end();
     assert_eq!(code, Some(0), "{printed}");

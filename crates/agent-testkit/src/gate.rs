@@ -13,7 +13,9 @@ use std::path::PathBuf;
 
 use crate::install::InstallError;
 use crate::install::venv::Venv;
-use crate::official::{ClientKind, OfficialHost, OfficialWorker, OfficialWorkerKind, OfficialWorkerOptions};
+use crate::official::{
+    ClientKind, OfficialHost, OfficialWorker, OfficialWorkerKind, OfficialWorkerOptions, find_chromium,
+};
 use crate::real::{RealServer, RealServerBuilder, on_path};
 use crate::redis::{RedisKind, RedisServer, RedisServerBuilder};
 use crate::turn_server::{TurnServer, TurnServerBuilder};
@@ -147,6 +149,27 @@ pub async fn official_host_of(kind: ClientKind) -> Option<OfficialHost> {
         return None;
     }
     Some(needed(OfficialHost::shared_of(kind).await))
+}
+
+/// A headless Chromium for a test, or `None` if the test has to be skipped, as with [`real_server`]; but it
+/// is not installed. It is `chromium-headless-shell` on the `PATH`, or what `CHROMIUM_BIN` names.
+///
+/// ```no_run
+/// # fn example() {
+/// let Some(chromium) = agent_testkit::chromium() else { return };
+/// # let _ = chromium;
+/// # }
+/// ```
+///
+/// # Panics
+/// As [`real_server`].
+pub fn chromium() -> Option<PathBuf> {
+    let found = find_chromium();
+    let help = "Debian: apt-get install chromium-headless-shell";
+    if !runs("headless Chromium", found.is_ok(), help) {
+        return None;
+    }
+    Some(needed(found))
 }
 
 /// A registered worker of LiveKit's own SDKs for a test, or `None` if the test has to be skipped, as with

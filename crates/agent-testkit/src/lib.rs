@@ -17,8 +17,8 @@
 //! - [`RedisServer`]: a Redis or Valkey on loopback that can be stopped, restarted and frozen
 //! - [`TurnServer`]: a relay (coturn) on loopback
 //! - [`real_server`], [`redis_server`], [`official_host`], [`official_host_of`], [`official_worker`],
-//!   [`turn_server_with`]: these tools for a test, or `None` to skip it; [`python_with`] and [`program`]: the
-//!   same for other tools
+//!   [`turn_server_with`]: these tools for a test, or `None` to skip it; [`python_with`], [`chromium`] and
+//!   [`program`]: the same for other tools
 //!
 //! Features, of which all but `proptest` are on by default:
 //! - `cli`: the program `livekit-testkit`
@@ -89,8 +89,8 @@ pub use agent_server::{ApiCall, OfferAnswer, RecordedStatus, ServerEvent, Violat
 pub use faulty_store::{FaultyStore, StoreFault, StoreOperation};
 #[cfg(feature = "tools")]
 pub use gate::{
-    official_host, official_host_of, official_worker, program, python_with, real_server, real_server_with,
-    redis_server, redis_server_with, turn_server_with,
+    chromium, official_host, official_host_of, official_worker, program, python_with, real_server,
+    real_server_with, redis_server, redis_server_with, turn_server_with,
 };
 pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,

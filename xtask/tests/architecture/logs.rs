@@ -22,6 +22,7 @@ const OURS: &[&str] = &[
     "nearest",
     "of",
     "or_none",
+    "page",
     "range…",
     "remote",
     "size",

@@ -47,7 +47,8 @@ pub(super) async fn find_or_install() -> Result<Browser, InstallError> {
     Ok(Browser { chromium, bundle: bundle(&folder), node })
 }
 
-fn chromium() -> Result<PathBuf, InstallError> {
+/// A headless Chromium: the one that is named, or that on the `PATH`.
+pub(crate) fn chromium() -> Result<PathBuf, InstallError> {
     let missing = InstallError::Missing;
     if let Some(named) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from) {
         let text = format!("{VARIABLE} names {}, which is not a file", named.display());

@@ -21,6 +21,8 @@ mod venvs;
 mod video;
 mod worker;
 
+pub(crate) use self::browser::chromium as find_chromium;
+
 pub use self::api::OfficialApi;
 pub use self::client::OfficialClient;
 pub use self::client_kind::ClientKind;

@@ -118,7 +118,8 @@ impl HttpAddress {
     pub(super) async fn listen(self) -> Result<HttpServer, ListenError> {
         let server = self.bind().await?;
         let address = server.local_addr();
-        tracing::info!(%address, "serving health and status over HTTP: /healthz, /readyz, /worker, /jobs");
+        let page = page_url(address);
+        tracing::info!(%address, %page, "serving health and status over HTTP: /healthz, /readyz, /worker, /jobs");
         Ok(server)
     }
 
@@ -142,6 +143,14 @@ impl HttpAddress {
 impl ListenError {
     fn is_without_ipv6(&self) -> bool {
         !matches!(self.error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+    }
+}
+
+/// The page for people, as it is reached from this machine.
+fn page_url(address: SocketAddr) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("http://localhost:{}/status", address.port()),
+        false => format!("http://{address}/status"),
     }
 }
 
@@ -210,6 +219,18 @@ mod tests {
         for port in ["0", "off", "x"] {
             let error = at(Some(port), &[]).unwrap_err();
             assert!(error.contains("--http-port") && error.contains("its log names it"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_page_has_an_address_that_a_browser_can_open() {
+        for (address, url) in [
+            ("127.0.0.1:40000", "http://127.0.0.1:40000/status"),
+            ("[::1]:1", "http://[::1]:1/status"),
+            ("0.0.0.0:8081", "http://localhost:8081/status"),
+            ("[::]:8081", "http://localhost:8081/status"),
+        ] {
+            assert_eq!(page_url(address.parse().unwrap()), url);
         }
     }
 

@@ -36,10 +36,10 @@
 //! In all commands but `start`, a signal ends jobs at once unless `--drain-timeout` is set: they are
 //! cancelled, and have their grace.
 //!
-//! `start` and `dev` serve [health, status and jobs](crate::http) over HTTP: on port 8081 of all addresses,
-//! in `dev` on a free port of 127.0.0.1, which the log names; `--http-port` and `--http-host`, or
-//! `LIVEKIT_AGENT_HTTP_PORT` and `LIVEKIT_AGENT_HTTP_HOST`, choose another one, and port `off` none. If
-//! another program has the port, the exit code is 1.
+//! `start` and `dev` serve [health, status and jobs](crate::http) over HTTP, with a page for people at
+//! `/status`: on port 8081 of all addresses, in `dev` on a free port of 127.0.0.1, which the log names;
+//! `--http-port` and `--http-host`, or `LIVEKIT_AGENT_HTTP_PORT` and `LIVEKIT_AGENT_HTTP_HOST`, choose
+//! another one, and port `off` none. If another program has the port, the exit code is 1.
 //!
 //! The log is written to the standard error. Its level is `--log-level`, `RUST_LOG`, `LIVEKIT_LOG_LEVEL` or
 //! `LOG_LEVEL`, whichever is set first, and otherwise `info`, or `debug` of everything but libraries in

@@ -23,7 +23,8 @@
 //! | `/readyz` | 200 `OK` while the server dispatches to it, also if it is full; else 503 and the reason |
 //! | `/` | as the official workers: 200 `OK` while it is registered with the server, else 503 |
 //! | `/worker` | JSON: what the official workers report, and slots, load, outcomes, whether it drains |
-//! | `/jobs` | JSON: jobs that hold a slot, in the order of their ids, with state, age, attempts and last error. `?limit=` (1,000 unless set, at most 10,000) and `?offset=` choose a part of them |
+//! | `/status` | a page for people, which shows the same, as it changes |
+//! | `/jobs` | JSON: jobs that hold a slot, with state, age, attempts and last error. `?limit=` (1,000 unless set, at most 10,000) and `?offset=` choose a part of the list; `?filter=` leaves jobs with this text in id, room, participant, state or last error, in any case (`matching` is their number); `?sort=` is by `id` (unless set), `room`, `state`, `age_seconds`, `attempts` or `last_error`, and `&order=desc` reverses it |
 //! | `/metrics` | the metrics of the process as text for Prometheus, if they are [set](HttpServer::metrics), as `start` and `dev` do; else 404 |
 //!
 //! A probe for restarts is `/healthz`: because of `/`, a supervisor would end running jobs while the server
@@ -38,9 +39,12 @@
 
 mod ask;
 mod connection;
+mod page;
+mod query;
 pub(crate) mod report;
 mod response;
 mod routes;
+mod selection;
 
 use std::fmt;
 use std::io;

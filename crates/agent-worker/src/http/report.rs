@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use agent_core::{JobKind, LiveJob, SlotCounts};
 use agent_proto::text::shorten;
 
+use crate::telemetry::{SECONDS, TimeHistogram};
 use crate::worker::driver::Snapshot;
 use crate::worker::stats::WorkerStats;
 
 /// The longest name of a room or participant, in characters: the server's own limit.
-const MAX_NAME: usize = 256;
+pub(super) const MAX_NAME: usize = 256;
 
 /// The answer of `/worker`: that of the official workers, with that of each worker of the program.
 #[derive(Debug, Deserialize, Serialize)]
@@ -37,6 +38,8 @@ pub(crate) struct WorkerReport {
     pub(crate) agent_name: String,
     pub(crate) deployment: String,
     pub(crate) worker_type: Cow<'static, str>,
+    #[serde(default)]
+    pub(crate) server: String,
     pub(crate) worker_id: String,
     pub(crate) live: bool,
     pub(crate) ready: bool,
@@ -54,6 +57,26 @@ pub(crate) struct WorkerReport {
     pub(crate) jobs_failed: u64,
     pub(crate) job_retries: u64,
     pub(crate) stuck_attempts: u64,
+    /// Times from an assignment to the first call of the handler.
+    #[serde(default)]
+    pub(crate) job_launch_seconds: Times,
+}
+
+/// A histogram of times in seconds.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Times {
+    /// The upper bounds of the buckets.
+    pub(crate) bounds: Vec<f64>,
+    /// How many times are in each bucket, and at the end those above all bounds.
+    pub(crate) counts: Vec<u64>,
+    pub(crate) sum: f64,
+}
+
+/// What is known of a worker.
+pub(super) struct Known {
+    pub(super) status: Snapshot,
+    pub(super) stats: WorkerStats,
+    pub(super) launches: TimeHistogram,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -71,6 +94,9 @@ pub(crate) struct Slots {
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct JobsReport {
     pub(crate) total: usize,
+    /// Those that the filter leaves.
+    #[serde(default)]
+    pub(crate) matching: usize,
     pub(crate) offset: usize,
     pub(crate) limit: usize,
     pub(crate) jobs: Vec<JobReport>,
@@ -95,34 +121,35 @@ pub(crate) struct JobReport {
 
 impl Summary {
     /// `None` without a worker.
-    pub(super) fn of(workers: &[(Snapshot, WorkerStats)]) -> Option<Self> {
-        let (first, _) = workers.first()?;
-        let all = |is: fn(&Snapshot) -> bool| workers.iter().all(|(worker, _)| is(worker));
+    pub(super) fn of(workers: &[Known]) -> Option<Self> {
+        let first = &workers.first()?.status;
+        let all = |is: fn(&Snapshot) -> bool| workers.iter().all(|worker| is(&worker.status));
         Some(Self {
             agent_name: first.agent_name.clone(),
             agent_name_is_env: first.agent_name_is_env,
             deployment: first.deployment.clone(),
             worker_type: worker_type(first.kind).into(),
-            active_jobs: workers.iter().map(|(worker, _)| active(worker.slots)).sum(),
-            worker_load: workers.iter().map(|(worker, _)| worker.load).fold(0.0, f32::max),
+            active_jobs: workers.iter().map(|worker| active(worker.status.slots)).sum(),
+            worker_load: workers.iter().map(|worker| worker.status.load).fold(0.0, f32::max),
             sdk_version: env!("CARGO_PKG_VERSION").into(),
             project_type: "rust".into(),
             protocol_version: 1,
             live: all(|worker| worker.liveness.is_ok()),
             ready: all(|worker| worker.readiness.is_ok()),
-            draining: workers.iter().any(|(worker, _)| worker.draining),
-            workers: workers.iter().map(|(worker, stats)| WorkerReport::of(worker, stats)).collect(),
+            draining: workers.iter().any(|worker| worker.status.draining),
+            workers: workers.iter().map(WorkerReport::of).collect(),
         })
     }
 }
 
 impl WorkerReport {
-    fn of(worker: &Snapshot, stats: &WorkerStats) -> Self {
+    fn of(Known { status: worker, stats, launches }: &Known) -> Self {
         let problem = worker.liveness.and(worker.readiness).err();
         Self {
             agent_name: worker.agent_name.clone(),
             deployment: worker.deployment.clone(),
             worker_type: worker_type(worker.kind).into(),
+            server: worker.server.clone(),
             worker_id: shorten(&worker.worker_id, MAX_NAME),
             live: worker.liveness.is_ok(),
             ready: worker.readiness.is_ok(),
@@ -139,6 +166,11 @@ impl WorkerReport {
             jobs_failed: stats.failed(),
             job_retries: stats.retries,
             stuck_attempts: stats.stuck,
+            job_launch_seconds: Times {
+                bounds: SECONDS.to_vec(),
+                counts: launches.counts.to_vec(),
+                sum: launches.sum,
+            },
         }
     }
 }

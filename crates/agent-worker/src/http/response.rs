@@ -2,9 +2,14 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
+
+use crate::http::page::{Asset, POLICY};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -19,6 +24,15 @@ pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
 
 pub(super) fn metrics(text: String) -> Answer {
     of(StatusCode::OK, METRICS, text)
+}
+
+/// A file of the page for people.
+pub(super) fn asset(file: Asset) -> Answer {
+    let mut answer = of(StatusCode::OK, HeaderValue::from_static(file.content_type()), file.content());
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    answer
 }
 
 /// 503 with the reason.

@@ -4,21 +4,17 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use hyper::{Method, Request, StatusCode};
-use url::form_urlencoded;
 
 use agent_core::HealthProblem;
-use agent_proto::text::{line, name};
+use agent_proto::text::name;
 
 use crate::http::ask::{Asked, NoAnswer};
-use crate::http::report::{JobReport, JobsReport, Summary};
-use crate::http::response::{Answer, json, metrics, not_allowed, text, unavailable};
+use crate::http::page::Asset;
+use crate::http::query::JobQuery;
+use crate::http::report::{JobReport, JobsReport, Known, Summary};
+use crate::http::response::{Answer, asset, json, metrics, not_allowed, text, unavailable};
 use crate::worker::driver::{Page, Snapshot};
 use crate::worker::handle::WorkerHandle;
-
-/// Jobs in an answer, unless the request says otherwise.
-const USUAL_JOBS: usize = 1_000;
-/// The most jobs in an answer.
-const MAX_JOBS: usize = 10_000;
 
 /// What `/` of the official workers says without a connection.
 const NOT_CONNECTED: &str = "failed to connect to livekit";
@@ -45,6 +41,9 @@ impl Routes {
             "/worker" => Route::Worker,
             "/jobs" => Route::Jobs,
             "/metrics" => Route::Metrics,
+            "/status" => Route::Page(Asset::Html),
+            "/status.css" => Route::Page(Asset::Style),
+            "/status.js" => Route::Page(Asset::Script),
             _ => return text(StatusCode::NOT_FOUND, "not found"),
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -64,8 +63,9 @@ impl Routes {
                     text(StatusCode::NOT_FOUND, "this program exports its metrics elsewhere, or not at all")
                 }
             },
-            Route::Jobs => match page(request.uri().query().unwrap_or_default()) {
-                Ok(page) => self.jobs(page).await,
+            Route::Page(part) => asset(part),
+            Route::Jobs => match JobQuery::parse(request.uri().query().unwrap_or_default()) {
+                Ok(query) => self.jobs(&query).await,
                 Err(wrong) => text(StatusCode::BAD_REQUEST, wrong),
             },
         }
@@ -92,27 +92,43 @@ impl Routes {
         let mut all = Vec::new();
         for worker in &self.workers {
             match worker.status().await {
-                Ok(status) => all.push((status, worker.worker().stats())),
+                Ok(status) => {
+                    let handle = worker.worker();
+                    all.push(Known { status, stats: handle.stats(), launches: handle.launches() });
+                }
                 Err(no_answer) => return self.problem(worker, &no_answer),
             }
         }
         Summary::of(&all).map_or_else(|| unavailable(NoAnswer::Stopped), |summary| json(&summary))
     }
 
-    async fn jobs(&self, page: Page) -> Answer {
-        let mut report = JobsReport { total: 0, offset: page.offset, limit: page.limit, jobs: Vec::new() };
+    async fn jobs(&self, JobQuery { selection, page }: &JobQuery) -> Answer {
+        let Page { offset, limit } = *page;
+        let mut report = JobsReport { total: 0, matching: 0, offset, limit, jobs: Vec::new() };
+        let mut all = Vec::new();
         for worker in &self.workers {
-            let rest = Page {
-                offset: page.offset.saturating_sub(report.total),
-                limit: page.limit - report.jobs.len(),
+            let part = if selection.is_everything() {
+                Page { offset: offset.saturating_sub(report.total), limit: limit - report.jobs.len() }
+            } else {
+                Page { offset: 0, limit: usize::MAX }
             };
-            match worker.jobs(rest).await {
+            match worker.jobs(part).await {
                 Ok(part) => {
                     report.total += part.total;
-                    report.jobs.extend(part.jobs.iter().map(JobReport::of));
+                    if selection.is_everything() {
+                        report.jobs.extend(part.jobs.iter().map(JobReport::of));
+                    } else {
+                        all.extend(part.jobs);
+                    }
                 }
                 Err(no_answer) => return self.problem(worker, &no_answer),
             }
+        }
+        report.matching = report.total;
+        if !selection.is_everything() {
+            let chosen = selection.apply(all, *page);
+            report.matching = chosen.total;
+            report.jobs.extend(chosen.jobs.iter().map(JobReport::of));
         }
         json(&report)
     }
@@ -133,49 +149,5 @@ enum Route {
     Worker,
     Jobs,
     Metrics,
-}
-
-/// The part of the list that a query asks for; else what is wrong with it.
-fn page(query: &str) -> Result<Page, String> {
-    let mut page = Page { offset: 0, limit: USUAL_JOBS };
-    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-        let number = |most: usize| {
-            let number = value.parse().ok().filter(|number| *number <= most);
-            number.ok_or_else(|| format!("{key}={}: write a number of at most {most}", line(&value)))
-        };
-        match &*key {
-            "limit" => page.limit = number(MAX_JOBS)?,
-            "offset" => page.offset = number(usize::MAX)?,
-            _ => return Err(format!("unknown parameter {}: there are limit and offset", name(&key))),
-        }
-    }
-    Ok(page)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_chooses_a_part_of_the_list() {
-        for (query, offset, limit) in
-            [("", 0, 1_000), ("limit=5", 0, 5), ("offset=7&limit=0", 7, 0), ("limit=10000", 0, 10_000)]
-        {
-            assert_eq!(page(query), Ok(Page { offset, limit }), "{query}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_query_is_named() {
-        for (query, named) in [
-            ("limit=10001", "limit=10001: write a number of at most 10000"),
-            ("limit=", "limit=: write"),
-            ("offset=-1", "offset=-1: write"),
-            ("limit=1%0a2", "limit=1"),
-            ("page=2", "unknown parameter page"),
-        ] {
-            let wrong = page(query).unwrap_err();
-            assert!(wrong.contains(named) && !wrong.contains('\n'), "{query}: {wrong}");
-        }
-    }
+    Page(Asset),
 }

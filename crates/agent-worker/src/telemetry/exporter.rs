@@ -5,16 +5,12 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::telemetry::SECONDS;
 use crate::telemetry::table;
 
 /// How often values that were recorded are summed, also if nobody asks for them: until then each value of a
 /// histogram takes memory.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// From the time of an answer to that of a job that lasts hours.
-const SECONDS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
-    3600.0, 14400.0,
-];
 const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0, 10000.0];
 
 /// A recorder of the `metrics` facade, as it is installed for the process.
@@ -29,7 +25,7 @@ impl Exporter {
     pub(crate) fn install() -> Result<Option<Self>, BuildError> {
         let mut builder = PrometheusBuilder::new();
         // Those of the program as well, which have units in their names, too.
-        builder = builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?;
+        builder = builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
         for name in table::sizes() {
             builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), SIZES)?;
         }

@@ -10,6 +10,8 @@ use agent_rtc::{Dropped, NetworkPath};
 
 use super::gauges::{GaugeGuard, SharedGauge};
 use super::handles::Handles;
+#[cfg(feature = "http")]
+use super::histogram::TimeHistogram;
 use super::labels::BoundedLabels;
 use super::table;
 use crate::worker::stats::{FailureLabel, WorkerStats, kind_label, reason_label};
@@ -26,6 +28,8 @@ pub(crate) struct Meter {
 struct State {
     stats: WorkerStats,
     reasons: BoundedLabels,
+    #[cfg(feature = "http")]
+    launches: TimeHistogram,
 }
 
 impl Meter {
@@ -37,6 +41,12 @@ impl Meter {
 
     pub(crate) fn stats(&self) -> WorkerStats {
         self.lock().stats.clone()
+    }
+
+    /// The times from assignments to the first calls of their handlers.
+    #[cfg(feature = "http")]
+    pub(crate) fn launches(&self) -> TimeHistogram {
+        self.lock().launches.clone()
     }
 
     /// The gauges of a running worker, until they are dropped.
@@ -103,6 +113,8 @@ impl Meter {
 
     /// The handler of a job is called for the first time, `after` its assignment.
     pub(crate) fn launched(&self, after: Duration) {
+        #[cfg(feature = "http")]
+        self.lock().launches.record(after);
         self.with(|handles| handles.job_launch.record(after));
     }
 

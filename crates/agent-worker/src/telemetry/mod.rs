@@ -10,6 +10,8 @@
 mod exporter;
 mod gauges;
 mod handles;
+#[cfg(feature = "http")]
+mod histogram;
 mod labels;
 pub(crate) mod line_limit;
 mod meter;
@@ -18,5 +20,7 @@ pub(crate) mod table;
 #[cfg(feature = "cli")]
 pub(crate) use exporter::Exporter;
 pub(crate) use gauges::GaugeGuard;
+#[cfg(feature = "http")]
+pub(crate) use histogram::{SECONDS, TimeHistogram};
 pub(crate) use labels::{OTHER, process_label};
 pub(crate) use meter::{Meter, WorkerGauges};

@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts};
 
 use crate::telemetry::Meter;
+#[cfg(feature = "http")]
+use crate::telemetry::TimeHistogram;
 use crate::worker::driver::{Command, Snapshot};
 #[cfg(feature = "http")]
 use crate::worker::driver::{JobPage, Page};
@@ -115,6 +117,12 @@ impl WorkerHandle {
         let (answer, jobs) = oneshot::channel();
         self.commands.send(Command::Jobs { page, answer }).ok()?;
         Some(jobs)
+    }
+
+    /// The times from assignments to the first calls of their handlers.
+    #[cfg(feature = "http")]
+    pub(crate) fn launches(&self) -> TimeHistogram {
+        self.meter.launches()
     }
 
     /// The statistics of the worker; also after it has stopped.

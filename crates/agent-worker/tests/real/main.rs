@@ -34,4 +34,6 @@ mod recording;
 #[cfg(all(unix, feature = "redis"))]
 mod redis;
 mod room;
+#[cfg(all(unix, feature = "http"))]
+mod status_page;
 mod video;

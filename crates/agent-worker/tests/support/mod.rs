@@ -23,6 +23,8 @@ pub(crate) mod election_workers;
 pub(crate) mod ffmpeg;
 pub(crate) mod full_log;
 pub(crate) mod guide_tables;
+#[cfg(feature = "http")]
+pub(crate) mod http_reply;
 pub(crate) mod join_request;
 #[path = "../../../agent-testkit/tests/support/long.rs"]
 pub(crate) mod long;
@@ -31,6 +33,8 @@ pub(crate) mod raw_server;
 pub(crate) mod recording_proxy;
 #[macro_use]
 pub(crate) mod redis_kinds;
+#[cfg(feature = "http")]
+pub(crate) mod served_worker;
 pub(crate) mod stalling_proxy;
 pub(crate) mod steady_log;
 pub(crate) mod store_rules;

@@ -516,7 +516,8 @@ impl Driver {
             }
             Command::Status { answer } => {
                 let (settings, worker_id) = (&self.parts.settings, self.parts.worker_id());
-                let _ = answer.send(Snapshot::of(&self.machine, settings, worker_id, self.now()));
+                let server = &self.server.url;
+                let _ = answer.send(Snapshot::of(&self.machine, settings, server, worker_id, self.now()));
             }
             #[cfg(feature = "http")]
             Command::Jobs { page, answer } => {

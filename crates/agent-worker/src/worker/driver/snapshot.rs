@@ -6,6 +6,7 @@ use std::time::Duration;
 #[cfg(feature = "http")]
 use agent_core::LiveJob;
 use agent_core::{HealthProblem, JobKind, SlotCounts, Time, Worker};
+use agent_net::ServerUrl;
 
 use crate::worker::settings::Settings;
 
@@ -17,6 +18,7 @@ pub(crate) struct Snapshot {
     pub(crate) agent_name_is_env: bool,
     pub(crate) deployment: String,
     pub(crate) kind: JobKind,
+    pub(crate) server: String,
     /// The id of the last registration; empty before the first.
     pub(crate) worker_id: Arc<str>,
     pub(crate) registered: bool,
@@ -48,13 +50,20 @@ pub(crate) struct JobPage {
 }
 
 impl Snapshot {
-    pub(super) fn of(machine: &Worker, settings: &Settings, worker_id: Arc<str>, now: Time) -> Self {
+    pub(super) fn of(
+        machine: &Worker,
+        settings: &Settings,
+        server: &ServerUrl,
+        worker_id: Arc<str>,
+        now: Time,
+    ) -> Self {
         let rules = machine.config();
         Self {
             agent_name: rules.agent_name.clone(),
             agent_name_is_env: settings.agent_name_is_env,
             deployment: rules.deployment.clone(),
             kind: rules.kind,
+            server: server.to_string(),
             worker_id,
             registered: machine.is_registered(),
             draining: machine.is_draining(),

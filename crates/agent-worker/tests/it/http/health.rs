@@ -9,8 +9,8 @@ use agent_testkit::{JobSpec, MockServer};
 use agent_worker::http::HttpServer;
 use agent_worker::{JobContext, JobError, JobResult, RetryPolicy, Worker};
 
-use super::reply::get;
-use super::{Served, patient};
+use crate::support::http_reply::get;
+use crate::support::served_worker::{Served, patient};
 use crate::support::within;
 
 fn ok() -> (u16, String) {
@@ -127,13 +127,25 @@ async fn the_worker_is_described() {
     served.dispatch(JobSpec::room("kitchen").deployment("blue")).await;
     let busy = served
         .wait_for_json("/worker", |worker| {
-            worker["workers"][0]["jobs_failed"] == 1 && worker["workers"][0]["slots"]["running"] == 1
+            let one = &worker["workers"][0];
+            one["jobs_failed"] == 1 && one["slots"]["running"] == 1 && launches(one) == 2
         })
         .await;
     assert_eq!((&busy["active_jobs"], &busy["worker_load"]), (&json!(1), &json!(0.25)));
     let worker = &busy["workers"][0];
     assert_eq!((&worker["max_jobs"], &worker["slots"]["used"]), (&json!(4), &json!(1)));
     assert_eq!((&worker["jobs_succeeded"], &worker["job_retries"]), (&json!(0), &json!(0)));
+    assert_eq!(worker["server"].as_str().map(|url| url.trim_end_matches('/')), Some(&*served.server.url()));
+    let times = &worker["job_launch_seconds"];
+    let length = |field: &str| times[field].as_array().unwrap().len();
+    assert_eq!(length("counts"), length("bounds") + 1, "one is above all bounds");
+    assert!(times["sum"].as_f64().is_some_and(|sum| sum < 60.0), "{times}");
+}
+
+/// How many handlers were called.
+fn launches(worker: &serde_json::Value) -> u64 {
+    let counts = worker["job_launch_seconds"]["counts"].as_array();
+    counts.into_iter().flatten().filter_map(serde_json::Value::as_u64).sum()
 }
 
 /// One answer for the whole program: it is as well as its worst worker, which is named.

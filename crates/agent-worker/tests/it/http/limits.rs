@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 
 use agent_worker::http::HttpServer;
 
-use super::reply::{request, send};
-use super::{Served, patient};
+use crate::support::http_reply::{request, send};
+use crate::support::served_worker::{Served, patient};
 use crate::support::within;
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn methods_and_paths_are_checked() {
     for path in ["/healthz/", "/health", "//", "/worker/1", "/../healthz", "/favicon.ico"] {
         assert_eq!(served.text(path).await, (404, "not found".to_owned()), "{path}");
     }
-    for path in ["/", "/healthz", "/readyz", "/worker", "/jobs"] {
+    for path in ["/", "/healthz", "/readyz", "/worker", "/jobs", "/status", "/status.js", "/status.css"] {
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
             let reply = request(served.address, method, path).await;
             assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")), "{method} {path}");
