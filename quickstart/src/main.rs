@@ -74,9 +74,7 @@ async fn main() -> ExitCode {
         eprintln!("quickstart: {error}");
         return code;
     }
-    println!(
-        "\nThat was one job. Next: `cargo run -p examples --bin greeter` is an agent in 15 lines, and the README shows its test."
-    );
+    println!("\nThat was one job. Next: `cargo run -p examples --bin greeter`, an agent in 15 lines.");
     ExitCode::SUCCESS
 }
 
@@ -147,8 +145,7 @@ async fn one_job(
     let report = handle.drain(Duration::from_secs(5)).await;
     step(&format!("drained    {report:?}"));
     running.await??;
-    let end: Result<_, Box<dyn Error>> =
-        end.map_err(|_| "the job did not end in 30 s: see the lines above")?;
+    let end: Result<_, Box<dyn Error>> = end.map_err(|_| "no end within 30 s: see the lines above")?;
     Ok(end?.ok_or("the worker stopped without an outcome")?.outcome)
 }
 

@@ -5,7 +5,6 @@
 //! `collector` to a room and send it data of the topic `chat`. Its test below does that without a server:
 //! `cargo test -p examples --bin batch`.
 
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,7 +40,7 @@ impl Agent for Collector {
     }
 }
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     let agent = Collector { archive: Archive::default() };
     cli::main(Worker::builder(agent).agent_name("collector"))
 }

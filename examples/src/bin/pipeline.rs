@@ -1,12 +1,9 @@
-//! Answers questions in stages: read, compute, answer. The stages run concurrently, a slow one slows down the
-//! others, and an error names its stage. When the job is cancelled, taken questions are answered, for half of
-//! its grace.
+//! Answers questions in stages: read, compute, answer. The stages run concurrently, and an error names its
+//! stage. When the job is cancelled, taken questions are answered, for half of its grace.
 //!
 //! Run it with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` set, then dispatch the agent
 //! `calculator` to a room and send it sums such as `1 + 2` as data of the topic `sum`. Its tests below do
 //! that without a server: `cargo test -p examples --bin pipeline`.
-
-use std::process::ExitCode;
 
 use futures_util::StreamExt;
 
@@ -20,18 +17,14 @@ struct Sum {
 
 async fn calculate(ctx: JobContext) -> JobResult {
     let room = ctx.room();
-    let sums = room.data("sum").filter_map(async |sum| {
-        // Lost questions can be asked again.
-        sum.inspect_err(|missed| tracing::warn!("not answered: {missed}")).ok()
-    });
+    // Lost questions can be asked again.
+    let sums = room.data("sum").filter_map(async |sum| sum.inspect_err(|lost| tracing::warn!("{lost}")).ok());
     Pipeline::new(sums, ctx.cancelled())
         .flush_within(ctx.grace() / 2)
         .stage("read", async |data| {
             let text = String::from_utf8_lossy(&data.payload).into_owned();
             let number = |word: &str| {
-                word.trim()
-                    .parse()
-                    .map_err(|_| JobError::invalid("sum", &text, "expected numbers with + between them"))
+                word.trim().parse().map_err(|_| JobError::invalid("sum", &text, "expected numbers with +"))
             };
             let numbers = text.split('+').map(number).collect::<Result<_, _>>()?;
             Ok(Sum { from: data.sender.unwrap_or_default(), numbers })
@@ -48,7 +41,7 @@ async fn calculate(ctx: JobContext) -> JobResult {
     Ok(())
 }
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     cli::main(Worker::builder(calculate).agent_name("calculator"))
 }
 
@@ -81,10 +74,7 @@ mod tests {
     async fn an_invalid_sum_ends_the_job_after_the_sums_before_it() {
         let run = run_job(calculate, asking(&["1 + 2", "one", "3"])).await;
         let Outcome::Failed { error } = &run.outcome else { panic!("{}", run.timeline) };
-        assert_eq!(
-            error,
-            "stage read failed: invalid_input: sum = one: expected numbers with + between them"
-        );
+        assert_eq!(error, "stage read failed: invalid_input: sum = one: expected numbers with +");
         assert_eq!(run.sent_by_agent().count(), 1);
     }
 }

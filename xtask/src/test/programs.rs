@@ -38,6 +38,7 @@ const ALONE: &[(&str, &str)] = &[
     ("real::e2ee", "a late packet is a change of the sound that is measured"),
     ("real::e2ee_video", "clients that encode pictures are a load of their own"),
     ("real::pcm", "a late packet is a change of the sound that is measured"),
+    ("real::relays", "a late packet is a change of the sound that is measured"),
     ("real::video", "clients that encode pictures are a load of their own"),
     ("real::status_page", "5,000 jobs and a browser are a load of their own"),
     ("real_checkpoint_kills", "what a kill repeats is held to 50 ms"),

@@ -25,6 +25,7 @@ mod monitoring;
 mod non_exhaustive;
 mod packages;
 mod purity;
+mod reported;
 mod sizes;
 mod tokens;
 mod versions;

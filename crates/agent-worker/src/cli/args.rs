@@ -117,6 +117,8 @@ pub(super) struct SimulateOptions {
 pub(super) struct DoctorOptions {
     #[command(flatten)]
     pub(super) common: CommonOptions,
+    #[command(flatten)]
+    pub(super) http: HttpOptions,
 }
 
 #[derive(Debug, clap::Args)]

@@ -123,7 +123,7 @@ impl HttpAddress {
         Ok(server)
     }
 
-    async fn bind(self) -> Result<HttpServer, ListenError> {
+    pub(super) async fn bind(self) -> Result<HttpServer, ListenError> {
         let on = async |host: IpAddr| {
             let address = SocketAddr::new(host, self.port);
             HttpServer::bind(address).await.map_err(|error| ListenError { address, error })
@@ -141,6 +141,11 @@ impl HttpAddress {
 }
 
 impl ListenError {
+    /// Whether another socket listens there.
+    pub(super) fn is_taken(&self) -> bool {
+        self.error.kind() == io::ErrorKind::AddrInUse
+    }
+
     fn is_without_ipv6(&self) -> bool {
         !matches!(self.error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
     }

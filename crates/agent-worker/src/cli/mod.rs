@@ -196,7 +196,10 @@ async fn carry_out(command: Command, worker: WorkerBuilder) -> Result<(), CliErr
         Command::Simulate(options) => {
             job::simulate(prepare(worker, &options.common, Mode::OneJob)?, options).await
         }
-        Command::Doctor(options) => Ok(doctor::run(prepare(worker, &options.common, Mode::OneJob)?).await?),
+        Command::Doctor(options) => {
+            let worker = prepare(worker, &options.common, Mode::OneJob)?;
+            Ok(doctor::run(worker, http::address(&options.http, Mode::Start)?).await?)
+        }
         Command::Status(options) => status::status(&options).await,
         Command::Schema(options) => settings::print_schema(&worker, options.format),
     }

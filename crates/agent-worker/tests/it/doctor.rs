@@ -26,7 +26,7 @@ async fn findings(worker: WorkerBuilder) -> Vec<Finding> {
     let mut sorted = checks.clone();
     sorted.sort();
     sorted.dedup();
-    assert_eq!((checks.len(), &sorted), (12, &checks), "each check once, in order");
+    assert_eq!((checks.len(), &sorted), (13, &checks), "each check once, in order");
     let examined = |finding: &&Finding| finding.verdict != Verdict::Skipped && finding.check != Check::Clock;
     let examined: Vec<Check> = found.iter().filter(examined).map(|finding| finding.check).collect();
     assert!(examined.iter().all(|check| begun.contains(check)), "{begun:?} {examined:?}");

@@ -33,6 +33,7 @@ mod pcm;
 mod recording;
 #[cfg(all(unix, feature = "redis"))]
 mod redis;
+mod relays;
 mod room;
 #[cfg(all(unix, feature = "http"))]
 mod status_page;

@@ -16,6 +16,8 @@ pub enum Check {
     Checkpoints,
     /// The store of leases: one is acquired and released.
     Leases,
+    /// The port for health and status of `start`; skipped unless the command line examines.
+    HttpPort,
     /// The addresses of the server's name, and whether each accepts connections.
     Addresses,
     /// A request over HTTP, with TLS if the URL demands it.
@@ -77,12 +79,13 @@ impl Finding {
 }
 
 impl Check {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Settings,
         Self::Version,
         Self::Descriptors,
         Self::Checkpoints,
         Self::Leases,
+        Self::HttpPort,
         Self::Addresses,
         Self::Http,
         Self::Clock,
@@ -101,6 +104,7 @@ impl Check {
             Self::Descriptors => "descriptors",
             Self::Checkpoints => "checkpoints",
             Self::Leases => "leases",
+            Self::HttpPort => "http_port",
             Self::Addresses => "addresses",
             Self::Http => "http",
             Self::Clock => "clock",

@@ -11,6 +11,7 @@ use agent_core::{
 use super::finding::{Check, Finding};
 use super::text::{text, unique_name};
 use crate::cli::error::in_options;
+use crate::cli::http::HttpAddress;
 use crate::worker::Worker;
 use crate::worker::config_error::ConfigError;
 use crate::worker::fd_limit;
@@ -110,6 +111,46 @@ pub(super) async fn leases(store: Option<&dyn Coordinator>) -> Finding {
     }
 }
 
+pub(super) async fn http_port(address: Option<HttpAddress>) -> Finding {
+    const CHECK: Check = Check::HttpPort;
+    let Some(address) = address else { return Finding::skipped(CHECK, "no health and status: it is off") };
+    match address.bind().await {
+        Ok(server) => Finding::ok(CHECK, format!("{} can be listened on", server.local_addr())),
+        Err(error) if error.is_taken() => {
+            let taken = text(&error);
+            Finding::warning(CHECK, format!("{taken}; nothing is wrong if that is this worker, which runs"))
+        }
+        Err(error) => Finding::failed(CHECK, text(&error)),
+    }
+}
+
 fn no_answer() -> String {
     format!("the store did not answer within {STORE_TIMEOUT:?}: check that it runs, and the network to it")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::cli::args::{HttpOptions, Mode};
+    use crate::cli::doctor::Verdict;
+    use crate::cli::http;
+
+    fn at(port: &str) -> Option<HttpAddress> {
+        let (http_port, http_host) = (Some(port.to_owned()), Some("127.0.0.1".to_owned()));
+        http::address(&HttpOptions { http_port, http_host }, Mode::Start).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_a_warning() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let taken = http_port(at(&port)).await;
+        assert_eq!(taken.verdict, Verdict::Warning, "{taken}");
+        assert!(taken.text.contains(&port) && taken.text.contains("--http-port"), "{taken}");
+        drop(listener);
+        assert_eq!(http_port(at(&port)).await.verdict, Verdict::Ok);
+        assert_eq!(http_port(at("off")).await.verdict, Verdict::Skipped);
+    }
 }

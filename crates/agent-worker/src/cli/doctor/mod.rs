@@ -28,6 +28,7 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::cli::doctor::trial::Trial;
 use crate::cli::error::DoctorError;
+use crate::cli::http::HttpAddress;
 use crate::worker::builder::WorkerBuilder;
 use crate::worker::server::Server;
 
@@ -41,8 +42,17 @@ pub use finding::{Check, Finding, Verdict};
 /// certificates and relays. Every step has a time limit; all together take 90 s at most, and less than 2 s
 /// if everything works. The checks of stores save something under keys of their own and delete it.
 pub async fn examine(worker: WorkerBuilder, begin: impl FnMut(Check)) -> Vec<Finding> {
+    let skipped = Finding::skipped(Check::HttpPort, "only the command line serves health by itself");
+    examine_with(worker, async || skipped, begin).await
+}
+
+async fn examine_with(
+    worker: WorkerBuilder,
+    http_port: impl AsyncFnOnce() -> Finding,
+    begin: impl FnMut(Check),
+) -> Vec<Finding> {
     let mut report = Report { begin, findings: Vec::new(), skip: None };
-    report.examine(worker).await;
+    report.examine(worker, http_port).await;
     report.findings
 }
 
@@ -55,7 +65,7 @@ struct Report<F> {
 }
 
 impl<F: FnMut(Check)> Report<F> {
-    async fn examine(&mut self, worker: WorkerBuilder) {
+    async fn examine(&mut self, worker: WorkerBuilder, http_port: impl AsyncFnOnce() -> Finding) {
         let trial = Trial::of(&worker);
         let (checkpoints, leases) = (worker.checkpoint_store(), worker.lease_store());
         let (max_jobs, per_job) = worker.descriptor_use();
@@ -67,6 +77,7 @@ impl<F: FnMut(Check)> Report<F> {
         self.run(Check::Descriptors, async || machine::descriptors(max_jobs, per_job)).await;
         self.run(Check::Checkpoints, async || machine::checkpoints(checkpoints.as_deref()).await).await;
         self.run(Check::Leases, async || machine::leases(leases.as_deref()).await).await;
+        self.run(Check::HttpPort, http_port).await;
 
         let Ok(worker) = built else { return self.skip_rest("the settings have to be corrected first") };
         let server = &worker.setup.server;
@@ -123,16 +134,20 @@ impl<F: FnMut(Check)> Report<F> {
     }
 }
 
-/// Examines, and prints the findings.
-pub(super) async fn run(worker: WorkerBuilder) -> Result<(), DoctorError> {
+/// Examines, and prints the findings. `http`: where `start` would listen.
+pub(super) async fn run(worker: WorkerBuilder, http: Option<HttpAddress>) -> Result<(), DoctorError> {
     let is_terminal = io::stdout().is_terminal();
-    let findings = examine(worker, |check| {
-        if is_terminal {
-            // Overwritten by the next one. Nothing is lost if nobody reads it.
-            let _ = write!(io::stdout(), "\r\x1b[K… {}", check.as_str());
-            let _ = io::stdout().flush();
-        }
-    })
+    let findings = examine_with(
+        worker,
+        async || machine::http_port(http).await,
+        |check| {
+            if is_terminal {
+                // Overwritten by the next one. Nothing is lost if nobody reads it.
+                let _ = write!(io::stdout(), "\r\x1b[K… {}", check.as_str());
+                let _ = io::stdout().flush();
+            }
+        },
+    )
     .await;
     let mut out = io::stdout().lock();
     if is_terminal {

@@ -5,7 +5,6 @@ mod interfaces;
 mod media_paths;
 pub(crate) mod reconnect;
 mod regions;
-mod relays;
 mod rules;
 mod session;
 mod udp_proxy;
