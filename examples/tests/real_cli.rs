@@ -293,7 +293,7 @@ async fn the_doctor_finds_nothing_wrong_or_what_is() {
             "{check}: {printed}"
         );
     }
-    // The list may still have it: a server that stores a change of a room while it is deleted stores it anew.
+    // The list may still have it: a server that stores a change of a room while it is deleted keeps it.
     let is_deletion = |line: &str| line.contains("\"deleting room\"") && line.contains("doctor-");
     server.log().wait_for_line(is_deletion, SOON).await.expect("no room is left");
 

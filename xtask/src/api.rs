@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use public_api::{Builder, PublicApi};
 use serde_json::Value;
 
-use crate::workspace::{cargo, root};
+use crate::workspace::{cargo, metadata, root};
 
 /// The libraries whose API is listed, in `crates/…/api.txt`.
 const LISTED: [&str; 2] = ["agent_worker", "agent_testkit"];
@@ -72,11 +72,7 @@ fn document() -> Result<PathBuf> {
 }
 
 fn target_folder() -> Result<PathBuf> {
-    let metadata = Command::new(cargo())
-        .current_dir(root())
-        .args(["metadata", "--no-deps", "--format-version", "1"])
-        .output()?;
-    let metadata: Value = serde_json::from_slice(&metadata.stdout)?;
+    let metadata = metadata()?;
     let target = metadata.get("target_directory").and_then(Value::as_str);
     Ok(target.ok_or_else(|| anyhow!("cargo metadata names no target folder"))?.into())
 }

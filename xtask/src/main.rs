@@ -4,6 +4,7 @@
 mod api;
 mod bench;
 mod codegen;
+mod command;
 mod deny;
 mod deploy;
 mod notices;

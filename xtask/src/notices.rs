@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::command::output;
 use crate::workspace::{cargo, root};
 
 const NOTICES: &str = "THIRD-PARTY-NOTICES.md";
@@ -13,8 +14,8 @@ const NOTICES_HEAD: &str = "\
 # Third-party notices
 
 What a program contains with `agent-worker`, on any platform and with any of its features: the crates that are linked into it, with
-their licences. The texts of the licences, and the names of the authors, are in the packages of the crates: whoever distributes a
-program distributes them, too.
+their licences. The texts of the licences, and the names of the authors, are in the packages of the crates; they are to be distributed with a
+program, too.
 
 `cargo xtask notices` writes this file; the test run compares it.
 
@@ -36,19 +37,13 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn notices() -> Result<String> {
-    let output = Command::new(cargo())
+    let mut command = Command::new(cargo());
+    command
         .current_dir(root())
         .args(["tree", "--package", "agent-worker", "--all-features", "--target", "all", "--prefix", "none"])
-        .args(["--edges", "normal,no-proc-macro", "--format", "{p}|{l}"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cargo could not be started")?;
-    ensure!(output.status.success(), "cargo tree: {}", output.status);
-    let rows: BTreeSet<String> = String::from_utf8(output.stdout)?
-        .lines()
-        .filter_map(|line| row(line).transpose())
-        .collect::<Result<_>>()?;
+        .args(["--edges", "normal,no-proc-macro", "--format", "{p}|{l}"]);
+    let rows: BTreeSet<String> =
+        output(&mut command)?.lines().filter_map(|line| row(line).transpose()).collect::<Result<_>>()?;
     ensure!(!rows.is_empty(), "cargo tree has found no dependencies");
     Ok(rows.into_iter().fold(NOTICES_HEAD.to_owned(), |text, row| text + &row))
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::workspace::{cargo, root};
+use crate::command::{output, succeed};
+use crate::workspace::{cargo, metadata, root};
 
 /// Files that every package has, beside its sources.
 const IN_EVERY_PACKAGE: &[&str] = &["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "src/lib.rs"];
@@ -59,14 +60,6 @@ fn build(packages: &[Package], folder: &Path) -> Result<()> {
     succeed(command.arg("--target-dir").arg(folder.join("built-target")))
 }
 
-fn succeed(command: &mut Command) -> Result<()> {
-    let program = command.get_program().to_owned();
-    let status = command.stdin(Stdio::null()).status();
-    let status = status.with_context(|| format!("{} could not be started", program.display()))?;
-    ensure!(status.success(), "{}: {status}", program.display());
-    Ok(())
-}
-
 /// A crate that is to be published.
 pub(crate) struct Package {
     pub(crate) name: String,
@@ -84,15 +77,7 @@ impl Package {
 
 /// The crates in `crates/`.
 pub(crate) fn published() -> Result<Vec<Package>> {
-    let output = Command::new(cargo())
-        .current_dir(root())
-        .args(["metadata", "--no-deps", "--format-version", "1"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cargo could not be started")?;
-    ensure!(output.status.success(), "cargo metadata: {}", output.status);
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let metadata = metadata()?;
     let text = |package: &Value, key: &str| package.get(key).and_then(Value::as_str).map(str::to_owned);
     let packages = metadata.get("packages").and_then(Value::as_array).context("no packages")?;
     let published = packages.iter().filter_map(|package| {
@@ -112,9 +97,7 @@ pub(crate) fn published() -> Result<Vec<Package>> {
 /// What is wrong with a package.
 fn packed(package: &Package, file: &Path) -> Result<Vec<String>> {
     let size = fs::metadata(file).with_context(|| file.display().to_string())?.len();
-    let output = Command::new("tar").arg("-tzf").arg(file).stdin(Stdio::null()).output()?;
-    ensure!(output.status.success(), "tar: {}", output.status);
-    let listing = String::from_utf8(output.stdout)?;
+    let listing = output(Command::new("tar").arg("-tzf").arg(file))?;
     // Each path begins with the folder of name and version.
     let files: BTreeSet<&str> = listing.lines().filter_map(|path| Some(path.split_once('/')?.1)).collect();
     Ok(wrong(&package.name, &sources(&package.folder)?, &files, size))

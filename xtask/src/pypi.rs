@@ -1,12 +1,12 @@
 //! Tools from PyPI, each with a Python environment of its own in the user's cache.
 
-use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use crate::command::succeed;
 use crate::workspace::cache;
 
 /// The folder for tools that this program installs.
@@ -20,20 +20,9 @@ pub(crate) fn tools() -> Result<PathBuf> {
 pub(crate) fn install(pin: &str) -> Result<PathBuf> {
     let folder = tools()?.join(pin);
     if !folder.join("ready").is_file() {
-        run("python3", &[OsStr::new("-m"), OsStr::new("venv"), OsStr::new("--clear"), folder.as_os_str()])?;
-        run(folder.join("bin/pip"), &["install", "--quiet", pin])?;
+        succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+        succeed(Command::new(folder.join("bin/pip")).args(["install", "--quiet", pin]))?;
         fs::write(folder.join("ready"), "")?;
     }
     Ok(folder.join("bin"))
-}
-
-/// Runs a program that has to succeed.
-pub(crate) fn run(program: impl AsRef<OsStr>, args: &[impl AsRef<OsStr>]) -> Result<()> {
-    let program = program.as_ref();
-    let status = Command::new(program).args(args).stdin(Stdio::null()).status();
-    let status = status.with_context(|| format!("{} could not be started", Path::new(program).display()))?;
-    if !status.success() {
-        bail!("{}: {status}", Path::new(program).display());
-    }
-    Ok(())
 }

@@ -1,7 +1,13 @@
-//! Where the workspace is, and the cargo that builds it.
+//! Where the workspace is, the cargo that builds it, and what that knows of it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::command::output;
 
 /// The cargo that runs this tool.
 pub(crate) fn cargo() -> OsString {
@@ -13,6 +19,13 @@ pub(crate) fn cargo() -> OsString {
 pub(crate) fn root() -> PathBuf {
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     PathBuf::from(folder).join("..")
+}
+
+/// The answer of `cargo metadata`, without dependencies.
+pub(crate) fn metadata() -> Result<Value> {
+    let mut command = Command::new(cargo());
+    command.current_dir(root()).args(["metadata", "--no-deps", "--format-version", "1"]);
+    Ok(serde_json::from_str(&output(&mut command)?)?)
 }
 
 /// The folder of this project in the user's cache: the same as agent-testkit's.

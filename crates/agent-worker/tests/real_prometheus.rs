@@ -12,14 +12,13 @@ mod support;
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tracing::Level;
 use url::form_urlencoded::byte_serialize;
 
@@ -29,6 +28,7 @@ use agent_worker::coordination::{Leadership, MemoryCoordinator, MemoryPubSub};
 use agent_worker::{Agent, Answer, Job, JobContext, JobError, JobResult, RetryPolicy, cli};
 
 use support::captured_log::CapturedLog;
+use support::http_reply::send;
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -63,7 +63,7 @@ impl Agent for Everything {
 /// A Prometheus that scrapes one target. Dropping it kills it.
 struct Prometheus {
     process: Child,
-    address: String,
+    address: SocketAddr,
     _folder: tempfile::TempDir,
 }
 
@@ -96,7 +96,7 @@ impl Prometheus {
             .expect("it starts");
         let mut log = BufReader::new(process.stderr.take().expect("its log")).lines().map_while(Result::ok);
         let line = log.find(|line| line.contains("\"Listening on\"")).expect("it listens");
-        let address = line.rsplit_once("address=").expect("an address").1.to_owned();
+        let address = line.rsplit_once("address=").expect("an address").1.parse().expect("an address");
         // Its log is read to the end: nothing waits for us.
         std::thread::spawn(move || log.for_each(drop));
         Self { process, address, _folder: folder }
@@ -104,12 +104,9 @@ impl Prometheus {
 
     /// The `data` of a request that succeeded.
     async fn get(&self, path: &str) -> Option<Value> {
-        let mut stream = TcpStream::connect(&self.address).await.ok()?;
+        // With this version an answer is not in chunks.
         let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).await.ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.ok()?;
-        let mut json: Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
+        let mut json: Value = serde_json::from_str(&send(self.address, &request).await.body).ok()?;
         // A query with a wrong syntax will not improve.
         assert_ne!(json["errorType"], "bad_data", "{path}: {json}");
         (json["status"] == "success").then(|| json["data"].take())
@@ -194,7 +191,7 @@ async fn every_query_of_the_dashboard_has_a_result() {
     prometheus.wait_for("a second scrape", "count_over_time(up[1m]) >= 2").await;
     for room in ["works", "fails", "retried", "saves", "declined"] {
         let job = server.dispatch(JobSpec::room(room).agent_name("everything")).await;
-        // Nobody else could take the one that is declined.
+        // There is no other worker for the one that is declined.
         if let Ok(job) = job {
             let _ = job.outcome_within(SOON).await;
         }

@@ -296,7 +296,7 @@ impl MediaConnection for Transport {
         if looking {
             path.state = TcpState::Untried;
             self.tcp_from = now + TCP_AFTER;
-        } else if was_connected && self.used.is_some_and(|used| used.is_tcp_to(remote)) {
+        } else if was_connected && self.used.is_some_and(|used| used.leads_to(Protocol::Tcp, remote)) {
             self.fall_silent("the TCP connection for media and data was closed");
         }
     }

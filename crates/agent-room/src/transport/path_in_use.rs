@@ -20,13 +20,9 @@ impl PathInUse {
         Self { protocol, source, destination }
     }
 
-    /// Whether a packet from this address came over it.
-    pub(super) fn is_from(self, protocol: Protocol, source: SocketAddr) -> bool {
-        self.protocol == protocol && self.destination == source
-    }
-
-    pub(super) fn is_tcp_to(self, remote: SocketAddr) -> bool {
-        self.protocol == Protocol::Tcp && self.destination == remote
+    /// Whether it leads to this address, and packets from there came over it.
+    pub(super) fn leads_to(self, protocol: Protocol, remote: SocketAddr) -> bool {
+        self.protocol == protocol && self.destination == remote
     }
 }
 

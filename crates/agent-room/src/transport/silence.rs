@@ -27,7 +27,7 @@ impl Silence {
 
     pub(super) fn received(&mut self, protocol: Protocol, source: SocketAddr, now: Time) {
         self.last_packet_at = now;
-        if self.path.is_none_or(|path| path.is_from(protocol, source)) {
+        if self.path.is_none_or(|path| path.leads_to(protocol, source)) {
             (self.on_path_at, self.noticed) = (now, false);
         }
     }

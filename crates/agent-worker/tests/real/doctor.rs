@@ -19,7 +19,7 @@ async fn findings(server: &RealServer, passes: fn(MediaPath) -> bool) -> Vec<Fin
         .credentials(server.api_key(), server.api_secret().clone())
         .net(NetOptions::default().media_filter(passes));
     let found = examine(worker, |_| {}).await;
-    // The list may still have it: a server that stores a change of a room while it is deleted stores it anew.
+    // The list may still have it: a server that stores a change of a room while it is deleted keeps it.
     let is_deletion =
         |line: &str| line.contains("\"deleting room\"") || line.contains("Deleting non-rtc room");
     server.log().wait_for_line(is_deletion, SOON).await.expect("no room is left");

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use agent_testkit::{ClientEvent, OfficialClient, RealServer, official_host, real_server};
+use agent_testkit::{OfficialClient, RealServer, official_host, real_server};
 use agent_worker::room::{JoinRequest, RoomConnector, WebRtc};
 use agent_worker::{Room, RoomEvent};
 
+use super::media_paths::reaches;
 use crate::support::unshared::{is_unshared, unshared};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -26,22 +27,6 @@ async fn one_of_two_interfaces_fails() {
         return;
     }
     unshared(module_path!(), &["--net"], TWO_INTERFACES, "inside_of_a_machine_with_two_interfaces");
-}
-
-/// The agent's message arrives at the client. One that has only just joined may miss the first ones.
-async fn reaches(room: &Room, ada: &mut OfficialClient, text: &'static str) {
-    let calling = async {
-        loop {
-            room.publish_data("chat", text).await.expect("sent");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    let is_it =
-        |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.payload == text.as_bytes());
-    tokio::select! {
-        received = ada.wait_for(is_it, SOON) => drop(received.expect(text)),
-        () = calling => unreachable!("it never ends"),
-    }
 }
 
 /// The address of the server on the path in use.

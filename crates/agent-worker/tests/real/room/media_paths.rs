@@ -49,6 +49,22 @@ async fn join(server: &RealServer, url: String, net: NetOptions) -> Room {
     joined.expect("in time").expect("the room is joined")
 }
 
+/// The agent's message arrives at the client. One that has only just joined may miss the first ones.
+pub(super) async fn reaches(room: &Room, ada: &mut OfficialClient, text: &'static str) {
+    let calling = async {
+        loop {
+            room.publish_data("chat", text).await.expect("sent");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let is_it =
+        |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.payload == text.as_bytes());
+    tokio::select! {
+        received = ada.wait_for(is_it, SOON) => drop(received.expect(text)),
+        () = calling => unreachable!("it never ends"),
+    }
+}
+
 /// Joins at `url` beside an official client that joins at the same one, and sends data both ways, over UDP
 /// alone.
 async fn meet(server: &RealServer, url: String, options: impl FnOnce(NetOptions) -> NetOptions) {
@@ -57,18 +73,7 @@ async fn meet(server: &RealServer, url: String, options: impl FnOnce(NetOptions)
     let mut events = room.events();
     let token = server.token().identity("ada").join_room("paths").sign().expect("a token");
     let mut ada = OfficialClient::join(&server.url(), &token).await.expect("the client joins");
-    let received = |event: &ClientEvent| matches!(event, ClientEvent::Data(data) if data.payload == b"hello");
-    // A client that has only just joined may miss the first ones.
-    let calling = async {
-        loop {
-            room.publish_data("chat", "hello").await.expect("sent");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    tokio::select! {
-        received = ada.wait_for(received, SOON) => drop(received.expect("she receives our message")),
-        () = calling => unreachable!("it never ends"),
-    }
+    reaches(&room, &mut ada, "hello").await;
     ada.send(agent_testkit::DataMessage::new("hi").topic("chat")).await.expect("sent");
     let answered = async {
         while let Some(event) = events.next().await {
