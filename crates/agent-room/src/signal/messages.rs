@@ -11,8 +11,10 @@ use crate::local_tracks::LocalTrackMessage;
 use crate::{Connected, DisconnectReason, JoinFailure, RoomEvent, RoomInfo};
 use proto::signal_response::Message as Response;
 
-/// Maximum length of an answer that is read, in bytes: enough for a few hundred media sections.
+/// Maximum length of an answer that is read, in bytes, apart from the sections that the server requested.
 const MAX_ANSWER_LEN: usize = 256 * 1024;
+/// What each of those sections adds to it, in bytes: one for video, with all codecs, takes about 3,000.
+const MAX_SECTION_LEN: usize = 4 * 1024;
 /// Maximum length of a token that is kept, in bytes: a longer one exceeds a request header.
 const MAX_TOKEN_LEN: usize = 64 * 1024;
 
@@ -72,9 +74,10 @@ impl Signal {
                     return;
                 }
                 let len = answer.sdp.len();
-                if len > MAX_ANSWER_LEN {
+                let max_len = MAX_ANSWER_LEN + (self.sections as usize).saturating_mul(MAX_SECTION_LEN);
+                if len > max_len {
                     let detail = format!(
-                        "the server's answer of {len} bytes is over the limit of {MAX_ANSWER_LEN} bytes; subscribe to fewer tracks \
+                        "the server's answer of {len} bytes is over the limit of {max_len} bytes; subscribe to fewer tracks \
                          (`.auto_subscribe(…)`), or check what is between here and the server"
                     );
                     return self.answer_unusable(&detail, now);

@@ -205,6 +205,27 @@ fn sections_for_media_are_offered_whenever_the_server_requests_them() {
 }
 
 #[test]
+fn as_many_sections_as_are_allowed_are_negotiated() {
+    let limit = 120;
+    let mut pair = Pair::new(|config| config.limits.media_sections = limit);
+    pair.connect();
+    let requirement = |num_audios, num_videos| {
+        Response::MediaSectionsRequirement(proto::MediaSectionsRequirement { num_audios, num_videos })
+    };
+    pair.server_sends(requirement(0, u32::try_from(limit).unwrap()));
+    pair.run_until("the answer", |pair| {
+        pair.descriptions.last().unwrap().matches("m=video").count() == limit
+    });
+    pair.command(1, publish("t", "still here", true));
+    pair.run_until("the packet", |pair| pair.received.len() == 1);
+    assert_eq!((pair.closed.as_ref(), pair.room.violations()), (None, 0));
+    // One more, even if by itself, is too many.
+    pair.server_sends(requirement(1, 0));
+    pair.run_for(Duration::from_millis(200));
+    assert_eq!((pair.closed.as_ref(), pair.room.violations()), (None, 1));
+}
+
+#[test]
 fn a_join_without_a_path_fails_with_the_reason() {
     let mut pair = Pair::new(|_| {});
     pair.lose = |_| true;

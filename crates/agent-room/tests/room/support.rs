@@ -442,7 +442,7 @@ impl Pair {
             match output {
                 Output::ConnectSignal { url, .. } => self.url = Some(url),
                 Output::SendSignal(frame) => {
-                    let request: proto::SignalRequest = decode(&frame, 1 << 20).unwrap();
+                    let request: proto::SignalRequest = decode(&frame, 8 << 20).unwrap();
                     let request = request.message.unwrap();
                     if let Request::Offer(offer) = &request {
                         self.answer(&offer.sdp.clone());

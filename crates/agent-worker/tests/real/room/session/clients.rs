@@ -150,7 +150,8 @@ async fn streams_at_once_do_not_mix(pair: Pair) {
         futures_util::future::join_all(all.iter().map(|text| client.send_text("in", text))),
         futures_util::future::join_all(all.iter().map(|text| room.send_text("out", text).into_future())),
     );
-    assert!(to_agent.iter().all(Result::is_ok) && to_client.iter().all(Result::is_ok));
+    let failed = (to_agent.iter().find(|sent| sent.is_err()), to_client.iter().find(|sent| sent.is_err()));
+    assert!(matches!(failed, (None, None)), "{failed:?}");
     let (mut received, mut received_by_client) = (Vec::new(), Vec::new());
     for _ in &all {
         received.push(next_text(&mut texts).await.2);
