@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::compare::{self, Plan};
 use crate::echo;
 use crate::metadata;
+use crate::start;
 use crate::subject::{self, Kind, Task};
 
 /// Compares the worker with a raw WebSocket client: jobs a second, latency, memory.
@@ -46,6 +47,9 @@ enum Command {
     /// Repeats sound on a real livekit-server: the delay that an agent adds, processor time and memory for
     /// each room, compared with the official Python worker.
     Echo(echo::Options),
+    /// Starts a static program and the official workers: the time to their registration, and their memory
+    /// when they are idle.
+    Start(start::Options),
     /// Sends sound to many rooms, as started by the benchmark of an echo.
     #[command(hide = true)]
     EchoLoad(echo::LoadTask),
@@ -71,6 +75,10 @@ pub(crate) fn run() -> Result<()> {
         }
         Some(Command::Echo(options)) => {
             print!("{}", echo::run(&options)?);
+            Ok(())
+        }
+        Some(Command::Start(options)) => {
+            print!("{}", start::run(&options)?);
             Ok(())
         }
         Some(Command::EchoLoad(task)) => echo::run_load(&task),

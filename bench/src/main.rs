@@ -1,5 +1,5 @@
 //! Compares our worker with a raw WebSocket client that runs the same jobs, and an echo of ours with that of
-//! the official Python worker: see this crate's README.
+//! the official Python worker, and the start of both: see this crate's README.
 //!
 //! This process is the load server and evaluates the figures. Each subject runs in a process of its own, the
 //! same program started again, so that processor time and memory are the subject's alone.
@@ -17,6 +17,10 @@ mod echo;
 mod load;
 #[cfg(target_os = "linux")]
 mod metadata;
+#[cfg(target_os = "linux")]
+mod processes;
+#[cfg(target_os = "linux")]
+mod start;
 #[cfg(target_os = "linux")]
 mod subject;
 #[cfg(target_os = "linux")]

@@ -36,7 +36,8 @@ pub(crate) fn peak_bytes() -> Result<u64> {
     of_line(&text, "VmHWM:").with_context(|| format!("{FILE} has no line \"VmHWM: N kB\""))
 }
 
-fn proportional_set(rollup: &str) -> Option<u64> {
+/// The memory in the content of `smaps_rollup`.
+pub(crate) fn proportional_set(rollup: &str) -> Option<u64> {
     of_line(rollup, "Pss:")
 }
 

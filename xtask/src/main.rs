@@ -26,7 +26,8 @@ const USAGE: &str = "usage: cargo xtask TASK
                          every test suite that this machine's tools allow, or only the named ones (--long: the full
                          numbers of repetitions, which are reduced otherwise)
   bench [OPTION]...      our worker beside a raw WebSocket client, in release; metadata: the cost of worst-case input;
-                         echo: delay, processor time and memory of an echo; --help, --quick
+                         echo: delay, processor time and memory of an echo; start: the start of a static program
+                         beside that of the official workers; --help, --quick
   sim [OPTION]...        the simulator, optimised: --seeds N --from S --seconds T; --help
   replay SEED            what happens in the run of one seed, line by line
   ci                     the same as test with CI=true: a missing tool is a failure, Cargo.lock must be up to date

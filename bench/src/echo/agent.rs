@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use agent_testkit::{DispatchRequest, OfficialWorker, OfficialWorkerKind, OfficialWorkerOptions, RealServer};
 
-use super::usage::Of;
+use crate::processes::Of;
 
 /// How long a worker may take to register, and the server to assign a job.
 const SOON: Duration = Duration::from_secs(60);

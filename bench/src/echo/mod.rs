@@ -5,7 +5,6 @@ mod delay;
 mod figures;
 mod load;
 mod rooms;
-mod usage;
 mod wire;
 
 pub(crate) use load::LoadTask;
@@ -18,10 +17,10 @@ use clap::{Args, ValueEnum};
 
 use agent_testkit::{OfficialHost, RealServer};
 
+use crate::processes::load_average;
 use agent::{Agent, Kind};
 use delay::Delays;
 use figures::Figures;
-use usage::load_average;
 
 /// How the echo is measured.
 #[derive(Args, Clone, Debug)]

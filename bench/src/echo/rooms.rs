@@ -11,7 +11,7 @@ use agent_testkit::{ClientEvent, OfficialClient, OfficialSound, RealServer};
 
 use super::agent::Agent;
 use super::load::{Ask, GUEST, HERTZ, LoadMark, room_name};
-use super::usage::{Of, resident_kib};
+use crate::processes::{Of, resident_kib};
 
 const SOON: Duration = Duration::from_secs(30);
 

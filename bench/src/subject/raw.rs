@@ -93,7 +93,9 @@ impl Client<'_> {
                     self.send_status(termination.job_id, wire::JobStatus::JsSuccess);
                 }
             }
-            server_message::Message::Register(_) | server_message::Message::Pong(_) => {}
+            server_message::Message::Register(_)
+            | server_message::Message::Pong(_)
+            | server_message::Message::GoAway(_) => {}
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use agent_proto::text::owned_pairs;
 
-use crate::job::{MAX_ATTRIBUTES_LEN, attributes_len};
+use crate::job::{JobId, MAX_ATTRIBUTES_LEN, attributes_len};
 use crate::metadata::MAX_METADATA_LEN;
 
 /// The longest participant identity that a server accepts, in bytes.
@@ -110,6 +110,8 @@ pub enum DeclineReason {
     NoDescriptors,
     /// The worker drains.
     Draining,
+    /// The worker was told to accept no new jobs.
+    Quiet,
     /// The job runs here already.
     RunsHere,
     /// A job of the same room, agent and target is here already.
@@ -144,6 +146,7 @@ impl DeclineReason {
             Self::NoSlot => "no_slot",
             Self::NoDescriptors => "no_descriptors",
             Self::Draining => "draining",
+            Self::Quiet => "quiet",
             Self::RunsHere => "runs_here",
             Self::SecondOfTarget => "second_of_target",
             Self::UnknownKind => "unknown_kind",
@@ -163,6 +166,7 @@ impl fmt::Display for DeclineReason {
             Self::NoSlot => "no free slot",
             Self::NoDescriptors => "no file descriptors left for another job (`ulimit -n`)",
             Self::Draining => "draining",
+            Self::Quiet => "quiet: no new jobs are accepted",
             Self::RunsHere => "the job runs here already",
             Self::SecondOfTarget => "a job of the same room, agent and target is here already",
             Self::UnknownKind => "a kind of job that this version does not know",
@@ -219,6 +223,11 @@ impl Answer {
 }
 
 impl Accept {
+    /// The identity of the agent of this job.
+    pub(crate) fn identity_in(&self, job: &JobId) -> String {
+        self.identity.clone().unwrap_or_else(|| format!("agent-{job}"))
+    }
+
     /// Checks what a server would refuse only when the agent joins, with an error without details.
     /// `agent_name` is the job's.
     ///

@@ -35,6 +35,7 @@
 mod answer;
 mod as_error;
 mod backoff;
+mod blocking;
 mod chain;
 mod channel;
 mod checkpoint;
@@ -49,6 +50,7 @@ mod error_kind;
 mod job;
 mod join_failure;
 mod json;
+mod load;
 mod log_limit;
 mod metadata;
 mod outcome;
@@ -62,6 +64,7 @@ mod worker;
 pub use agent_proto::{BoxFuture, ParticipantKind, Time, TrackSource};
 pub use answer::{Accept, Answer, AnswerProblem, DeclineReason, GivenAnswer, MAX_IDENTITY_LEN};
 pub use backoff::{Backoff, MAX_RETRY_AFTER};
+pub use blocking::{BlockingReport, BlockingWatch};
 pub use chain::BoxError;
 pub use channel::{
     Frame, FrameError, FrameKind, HeldFrames, MAX_HEADER_LEN, MAX_PUBLISHER_LEN, Received, SenderFilter,
@@ -92,6 +95,7 @@ pub use job::time_limit::DEFAULT_JOB_TIMEOUT;
 pub use job::{Job, JobId, JobKind, JobLabels, JobRoom, MAX_ATTRIBUTES_LEN, Target};
 pub use join_failure::JoinFailureKind;
 pub use json::{JsonError, to_json};
+pub use load::{LoadMeter, ProcessorUse};
 pub use log_limit::{LeftOut, LogLimit};
 #[cfg(feature = "schema")]
 pub use metadata::MetadataSchema;

@@ -164,7 +164,7 @@ mod tests {
         #[test]
         fn everything_survives_a_round_trip(at: u64, bytes: Vec<u8>, bits: u32, status: Option<i32>, secret: String) {
             let number = f32::from_bits(bits);
-            let message = livekit::UpdateWorkerStatus { status, load: number, job_count: bits };
+            let message = livekit::UpdateWorkerStatus { status, load: number, job_count: bits, ..Default::default() };
             let values = Values { at: Time::from_nanos(at), bytes: bytes.into(), message, number, secret: secret.into() };
             let json = serde_json::to_string(&values).unwrap();
             let back: Values = serde_json::from_str(&json).unwrap();

@@ -58,6 +58,7 @@ pub mod guide;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod job;
+pub mod load;
 #[cfg(feature = "media")]
 pub mod media;
 pub mod metadata;

@@ -3,7 +3,7 @@
 /// The tests that a page names: `program path::name`.
 fn named(page: &str) -> Vec<&str> {
     let is_test = |text: &&str| {
-        let path = text.split_once(' ').map(|(_, path)| path);
+        let path = text.rsplit_once(' ').map(|(_, path)| path);
         path.is_some_and(|path| {
             !path.is_empty() && path.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
         }) && !text.starts_with("cargo ")

@@ -234,6 +234,26 @@ impl Job {
             resuming,
         })
     }
+
+    /// The job as another server is told of it, which has this participant: what identifies it, without what
+    /// users have written into it.
+    pub(crate) fn to_wire(&self, participant_identity: String) -> wire::Job {
+        let status = wire::JobStatus::JsRunning.into();
+        wire::Job {
+            id: self.id.to_string(),
+            r#type: self.kind.to_wire().into(),
+            room: Some(wire::Room {
+                name: self.room.name.clone(),
+                sid: self.room.sid.clone(),
+                ..wire::Room::default()
+            }),
+            agent_name: self.agent_name.clone(),
+            deployment: self.deployment.clone(),
+            dispatch_id: self.dispatch_id.clone(),
+            state: Some(wire::JobState { status, participant_identity, ..wire::JobState::default() }),
+            ..wire::Job::default()
+        }
+    }
 }
 
 /// The bytes of keys and values, as a server counts them.

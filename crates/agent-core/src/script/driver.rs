@@ -143,6 +143,8 @@ impl<'a, M: WorkerMachine> Driver<'a, M> {
             Step::Load(percent) => self.input(Input::LoadSampled(f32::from(*percent) / 100.0)),
             Step::NoDescriptors => self.input(Input::DescriptorsExhausted),
             Step::Wait(millis) => self.pass(Duration::from_millis((*millis).into())),
+            Step::Quiet => self.input(Input::QuietRequested),
+            Step::Undrain => self.input(Input::UndrainRequested),
             Step::Drain(seconds) => self.drain_request(Duration::from_secs((*seconds).into())),
             Step::Stop => self.input(Input::StopRequested),
         }

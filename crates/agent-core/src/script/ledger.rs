@@ -39,6 +39,8 @@ pub(super) struct Ledger {
     wanted: bool,
     registered: bool,
     draining: bool,
+    /// Whether the worker is to accept nothing new; without meaning while it drains.
+    quiet: bool,
     drained_by: Time,
     /// Whether it stops with these outputs.
     stopping: bool,
@@ -70,6 +72,7 @@ impl Ledger {
             wanted: false,
             registered: false,
             draining: false,
+            quiet: false,
             drained_by: Time::ZERO,
             stopping: false,
             stopped: false,
@@ -135,6 +138,8 @@ impl Ledger {
                 let known = self.job(job);
                 known.cleaning = known.cleaning.filter(|(of, _)| of != attempt);
             }
+            Input::QuietRequested => self.quiet = true,
+            Input::UndrainRequested => self.quiet = false,
             // A second drain does not change the first one.
             Input::DrainRequested { .. } if self.draining => {}
             Input::DrainRequested { within } => {
@@ -321,6 +326,7 @@ impl Ledger {
                 let id = JobId::new(&answer.job_id);
                 let known = self.job(&id);
                 let owed = known.owed.pop().is_some();
+                let is_new = answer.available && known.holds != Some(Holds::Acceptance);
                 // A copy of its offer that cannot be read has an answer of its own.
                 if known.holds == Some(Holds::Offer) && known.owed.is_empty() {
                     known.holds = answer.available.then_some(Holds::Acceptance);
@@ -332,6 +338,9 @@ impl Ledger {
                 };
                 self.report.answers += 1;
                 self.check(owed, "I1", || format!("{id} is {label} without an offer"))?;
+                self.check(!is_new || !(self.draining || self.quiet), "I7", || {
+                    format!("{id} is accepted by a worker that drains or is quiet")
+                })?;
                 self.unreported.push((id, label));
             }
             Message::UpdateJob(update) if update.status() != wire::JobStatus::JsRunning => {

@@ -26,7 +26,7 @@ impl Script {
     ///
     /// Nearly all begin with [`Step::Connect`]. About half of the other steps advance the life of a job (its
     /// offer, answer, assignment, start, room, end and cleanup), and the others are anything: cuts, waits,
-    /// terminations, repeats, refused connections, garbage, drains.
+    /// terminations, repeats, refused connections, garbage, quiet, drains.
     #[must_use]
     pub fn random(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
@@ -69,7 +69,7 @@ fn next_of_life(job: u8, life: &mut u8, rng: &mut Rng) -> Step {
 /// Any step, about this job if it is about one.
 fn any_step(job: u8, rng: &mut Rng) -> Step {
     // The weights add up to this.
-    match rng.u8(..74) {
+    match rng.u8(..77) {
         0..6 => Step::Offer(job),
         6..12 => Step::Answer(job, reply(rng)),
         12..18 => Step::Assign(job),
@@ -94,7 +94,9 @@ fn any_step(job: u8, rng: &mut Rng) -> Step {
         65 => Step::Load(rng.u8(..=120)),
         66 => Step::NoDescriptors,
         67..72 => Step::Wait(rng.u32(1..9000)),
-        72 => Step::Drain(rng.u16(..20)),
+        72 => Step::Quiet,
+        73..75 => Step::Undrain,
+        75 => Step::Drain(rng.u16(..20)),
         _ => Step::Stop,
     }
 }

@@ -79,6 +79,10 @@ pub enum Step {
     NoDescriptors,
     /// This number of milliseconds passes; timers fire at their times.
     Wait(u32),
+    /// The worker is to accept nothing new, until [`Undrain`](Self::Undrain).
+    Quiet,
+    /// The worker is to accept jobs again.
+    Undrain,
     /// The worker is to drain: jobs may continue for this number of seconds.
     Drain(u16),
     /// The worker is to stop at once.
@@ -152,6 +156,8 @@ impl fmt::Debug for Step {
             Self::Load(percent) => write!(f, "Step::Load({percent})"),
             Self::NoDescriptors => f.write_str("Step::NoDescriptors"),
             Self::Wait(millis) => write!(f, "Step::Wait({millis})"),
+            Self::Quiet => f.write_str("Step::Quiet"),
+            Self::Undrain => f.write_str("Step::Undrain"),
             Self::Drain(seconds) => write!(f, "Step::Drain({seconds})"),
             Self::Stop => f.write_str("Step::Stop"),
         }

@@ -15,7 +15,7 @@ use crate::worker::coverage::{InputKind, State, TimerKind};
 use counted::{Counted, JOBS};
 
 /// Random scripts, from which the way to each state is learnt.
-const SCRIPTS: u64 = 300;
+const SCRIPTS: u64 = 600;
 
 /// What happens next.
 #[derive(Clone, Debug)]

@@ -22,6 +22,11 @@ kinds! {
 }
 
 kinds! {
+    /// Whether the machine accepts jobs.
+    pub(crate) enum Intake { Open, Quiet, Draining, Both }
+}
+
+kinds! {
     /// What the machine has of a job.
     pub(crate) enum JobKind {
         Unknown,
@@ -54,7 +59,7 @@ kinds! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct State {
     link: LinkKind,
-    draining: bool,
+    intake: Intake,
     job: JobKind,
 }
 
@@ -68,15 +73,21 @@ impl State {
             Link::Waiting => LinkKind::Waiting,
             Link::Stopped => LinkKind::Stopped,
         };
-        Self { link, draining: worker.drain.is_some(), job: JobKind::of(worker, job) }
+        let intake = match (&worker.drain, worker.quiet) {
+            (None, false) => Intake::Open,
+            (None, true) => Intake::Quiet,
+            (Some(_), false) => Intake::Draining,
+            (Some(_), true) => Intake::Both,
+        };
+        Self { link, intake, job: JobKind::of(worker, job) }
     }
 
     /// All that are possible.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let links = LinkKind::ALL.iter().flat_map(|link| [(*link, false), (*link, true)]);
-        let all = links.flat_map(|(link, draining)| {
-            JobKind::ALL.iter().map(move |job| Self { link, draining, job: *job })
-        });
+        let links =
+            LinkKind::ALL.iter().flat_map(|link| Intake::ALL.iter().map(move |intake| (*link, *intake)));
+        let all = links
+            .flat_map(|(link, intake)| JobKind::ALL.iter().map(move |job| Self { link, intake, job: *job }));
         all.filter(|state| state.is_possible())
     }
 
@@ -84,7 +95,11 @@ impl State {
     fn is_possible(self) -> bool {
         // There are no jobs before the first connection, and nothing to wait for at the end.
         if self.link == LinkKind::Preparing {
-            return self.job == JobKind::Unknown && !self.draining;
+            return self.job == JobKind::Unknown && matches!(self.intake, Intake::Open | Intake::Quiet);
+        }
+        // A drain goes further than quiet, and ends it.
+        if self.intake == Intake::Both {
+            return false;
         }
         let registered = self.link == LinkKind::Registered;
         match self.job {
@@ -92,8 +107,8 @@ impl State {
             // A machine that stops ends all jobs.
             _ if self.link == LinkKind::Stopped => false,
             // A drain declines what is offered, and retries nothing; a cut ends the offer.
-            JobKind::Offered => registered && !self.draining,
-            JobKind::BackingOff => !self.draining,
+            JobKind::Offered => registered && self.intake == Intake::Open,
+            JobKind::BackingOff => self.intake != Intake::Draining,
             // A cut frees the slot of a job that is not assigned.
             JobKind::Accepted => registered,
             // What was sent on a connection that is lost is sent once more on the next one, all at once.
@@ -184,6 +199,7 @@ kinds! {
         AssignmentOfUnknownKind,
         AssignmentOfNothing,
         Termination,
+        GoAway,
         Pong,
         Text,
         Activity,
@@ -218,6 +234,8 @@ kinds! {
         OtherJobs,
         DescriptorsExhausted,
         LoadSampled,
+        QuietRequested,
+        UndrainRequested,
         DrainRequested,
         StopRequested,
         /// The time of the next timer, if there is one; otherwise some time later.
@@ -263,6 +281,8 @@ impl InputKind {
             Input::OtherJobs { .. } => (Self::OtherJobs, None),
             Input::DescriptorsExhausted => (Self::DescriptorsExhausted, None),
             Input::LoadSampled(_) => (Self::LoadSampled, None),
+            Input::QuietRequested => (Self::QuietRequested, None),
+            Input::UndrainRequested => (Self::UndrainRequested, None),
             Input::DrainRequested { .. } => (Self::DrainRequested, None),
             Input::StopRequested => (Self::StopRequested, None),
         }
@@ -286,6 +306,7 @@ impl InputKind {
                 Some(job) => (Self::AssignmentOfUnknownKind, id(&job.id)),
             },
             Some(Message::Termination(termination)) => (Self::Termination, id(&termination.job_id)),
+            Some(Message::GoAway(_)) => (Self::GoAway, None),
             Some(Message::Pong(_)) => (Self::Pong, None),
         }
     }
@@ -326,7 +347,7 @@ kinds! {
     /// The timers of the machine.
     pub(crate) enum TimerKind {
         Step, Deadline, Repeat, Empty, Stale, Prepare, Reconnect, Connect, Register, Ping, Receipt, Silence, Stable,
-        Descriptors, DrainLimit, DrainEnd,
+        Descriptors, DrainProgress, DrainLimit, DrainEnd,
     }
 }
 
@@ -347,6 +368,7 @@ impl TimerKind {
             Timer::Silence => Self::Silence,
             Timer::Stable => Self::Stable,
             Timer::Descriptors => Self::Descriptors,
+            Timer::DrainProgress => Self::DrainProgress,
             Timer::DrainLimit => Self::DrainLimit,
             Timer::DrainEnd => Self::DrainEnd,
         }

@@ -12,13 +12,18 @@ use crate::job::JobId;
 use crate::job::lifecycle::{JobInput, JobState, Phase};
 use crate::outcome::{AttemptEnd, CancelReason, Verdict};
 
+/// How often a drain reports what it waits for.
+const PROGRESS: Duration = Duration::from_secs(10);
+
 impl Worker {
     pub(super) fn on_drain(&mut self, within: Duration, now: Time) {
         if self.drain.is_some() {
             return;
         }
         self.out.push_back(Output::Notice(Notice::Draining { jobs: self.used_slots(), within }));
+        self.quiet = false;
         self.timers.set(Timer::DrainLimit, now + within);
+        self.timers.set(Timer::DrainProgress, now + PROGRESS);
         self.end_drain_at(now + within + self.config.grace + self.config.abort_timeout);
         // A pending offer is declined, and there is no retry; a job that was accepted is ours already, if it
         // is assigned.
@@ -43,6 +48,13 @@ impl Worker {
         for job in self.jobs_where(|state| matches!(state.phase(), Some(Phase::Cancelled { .. }))) {
             self.apply(&job, JobInput::GraceOver, now);
         }
+    }
+
+    pub(super) fn on_drain_progress(&mut self, now: Time) {
+        let Some(drain) = &self.drain else { return };
+        let (jobs, left) = (self.used_slots() + self.closing.len(), drain.end - now);
+        self.out.push_back(Output::Notice(Notice::StillDraining { jobs, left }));
+        self.timers.set(Timer::DrainProgress, now + PROGRESS);
     }
 
     pub(super) fn on_drain_end(&mut self, now: Time) {
@@ -113,7 +125,7 @@ impl Worker {
         self.timers.set(Timer::DrainEnd, end);
     }
 
-    fn jobs_where(&self, wanted: impl Fn(&JobState) -> bool) -> Vec<JobId> {
+    pub(super) fn jobs_where(&self, wanted: impl Fn(&JobState) -> bool) -> Vec<JobId> {
         self.jobs.iter().filter(|(_, entry)| wanted(&entry.state)).map(|(id, _)| id.clone()).collect()
     }
 }

@@ -95,6 +95,9 @@ impl Entry {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct ReportedLoad {
     pub(super) full: bool,
+    /// Full because of its jobs or its load.
+    pub(super) busy: bool,
+    pub(super) draining: bool,
     pub(super) load: f32,
     pub(super) jobs: usize,
 }

@@ -19,8 +19,8 @@ impl Worker {
         }
     }
 
-    /// Whether the server dispatches to it: it is [confirmed](Self::is_confirmed) and does not drain. A
-    /// worker that is full is ready, as it will take jobs again by itself.
+    /// Whether the server dispatches to it: it is [confirmed](Self::is_confirmed), does not drain and is not
+    /// [quiet](Self::is_quiet). A worker that is full is ready, as it will take jobs again by itself.
     ///
     /// # Errors
     /// What is in the way.
@@ -34,6 +34,8 @@ impl Worker {
             Err(HealthProblem::Disconnected)
         } else if !self.is_confirmed() {
             Err(HealthProblem::Unconfirmed)
+        } else if self.is_quiet() {
+            Err(HealthProblem::Quiet)
         } else {
             Ok(())
         }

@@ -136,6 +136,11 @@ pub enum Input {
     DescriptorsExhausted,
     /// The user's load function was sampled: 0 idle, 1 or more full.
     LoadSampled(#[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::float"))] f32),
+    /// Accept nothing new until [`UndrainRequested`](Self::UndrainRequested), and go on with the jobs that
+    /// there are, retries included. Without effect while the worker drains.
+    QuietRequested,
+    /// Accept jobs again after [`QuietRequested`](Self::QuietRequested). A drain cannot be taken back.
+    UndrainRequested,
     /// Accept nothing new, and stop when the running jobs have ended, or were cancelled after this long.
     DrainRequested {
         /// How long jobs may continue.
@@ -387,12 +392,26 @@ pub enum Notice {
     /// The worker is full, by its slots or the user's load function (`true`), or no longer. Not while
     /// draining.
     Full(bool),
+    /// The worker accepts nothing new until it is told to, or accepts jobs again.
+    Quiet {
+        /// Which of both.
+        quiet: bool,
+        /// Jobs that hold a slot.
+        jobs: usize,
+    },
     /// The worker drains: nothing new is accepted.
     Draining {
         /// Jobs that hold a slot.
         jobs: usize,
         /// How long they may continue.
         within: Duration,
+    },
+    /// The worker drains, and waits for jobs; every ten seconds.
+    StillDraining {
+        /// Jobs that hold a slot, or whose outcome the server has not confirmed.
+        jobs: usize,
+        /// How long it waits at most.
+        left: Duration,
     },
     /// The other side violated the protocol, or the driver the contract.
     Violation(Violation),

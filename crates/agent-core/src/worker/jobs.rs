@@ -62,6 +62,9 @@ impl Worker {
         if self.is_second(&job) {
             return self.refuse(&labels, DeclineReason::SecondOfTarget);
         }
+        if self.quiet {
+            return self.refuse(&labels, DeclineReason::Quiet);
+        }
         // A repeat of the old status must not end the new job.
         self.close(&id);
         let offer = OfferId(self.offers);
@@ -268,19 +271,23 @@ impl Worker {
         }
         let (used, own) = (self.used_slots(), self.own_load());
         let room = used < self.config.max_jobs && self.has_descriptors();
-        let full = !room || self.drain.is_some() || own >= 1.0;
-        let now = ReportedLoad { full, load: LOAD_SCALE * own.clamp(0.0, 1.0), jobs: used };
+        let busy = !room || own >= 1.0;
+        let draining = self.drain.is_some();
+        let full = busy || draining || self.quiet;
+        let now = ReportedLoad { full, busy, draining, load: LOAD_SCALE * own.clamp(0.0, 1.0), jobs: used };
         if let Some(reported) = self.reported_load {
             let idle_again = used == 0 && reported.jobs != 0;
-            if reported.full == full && (reported.load - now.load).abs() < LOAD_STEP && !idle_again {
+            let same = (reported.full, reported.busy, reported.draining) == (full, busy, draining);
+            if same && (reported.load - now.load).abs() < LOAD_STEP && !idle_again {
                 return;
             }
         }
-        // A draining worker is reported as full, too, but has its own notice.
-        if self.drain.is_none() && self.reported_load.map_or(full, |reported| reported.full != full) {
-            self.out.push_back(Output::Notice(Notice::Full(full)));
+        // A worker that drains or is quiet is reported as full, too, but has its own notice.
+        if self.drain.is_none() && self.reported_load.map_or(busy, |reported| reported.busy != busy) {
+            self.out.push_back(Output::Notice(Notice::Full(busy)));
         }
         self.reported_load = Some(now);
-        self.out.push_back(Output::Send(wire::load(full, now.load, used)));
+        self.status_seq += 1;
+        self.out.push_back(Output::Send(wire::load(&now, self.status_seq)));
     }
 }

@@ -149,6 +149,7 @@ impl Worker {
             None => self.violation(Violation::BadFrame),
             Some(FromServer::Unknown) => self.violation(Violation::UnknownMessage),
             Some(FromServer::Pong { stamp }) => self.on_pong(stamp, now),
+            Some(FromServer::GoAway { reason }) => self.on_go_away(&reason, now),
             Some(FromServer::Registered { worker_id, server_version }) => {
                 self.on_registered(worker_id, server_version, now);
             }
@@ -163,6 +164,12 @@ impl Worker {
             Some(FromServer::Assignment { job: Err(unusable), .. }) => self.on_unusable_assignment(unusable),
             Some(FromServer::Termination { job }) => self.on_termination(&job, now),
         }
+    }
+
+    /// The server stops, and wants the worker to register elsewhere. Its jobs continue.
+    fn on_go_away(&mut self, reason: &str, now: Time) {
+        self.out.push_back(Output::Disconnect);
+        self.wait(format!("the server goes away: {reason}"), now);
     }
 
     /// Restarts the silence timer: something was received.
@@ -182,15 +189,13 @@ impl Worker {
         self.timers.set(Timer::Stable, now + self.config.stable_after);
         let reregistered = self.epoch > 1;
         self.out.push_back(Output::Notice(Notice::Registered { worker_id, server_version, reregistered }));
-        let running: Vec<String> = self
+        let running: Vec<_> = self
             .jobs
             .values()
             .filter(|entry| entry.state.phase().is_some_and(|phase| *phase != Phase::Stuck))
-            .map(|entry| entry.job.id.to_string())
+            .map(|entry| entry.job.to_wire(entry.accept.identity_in(&entry.job.id)))
             .collect();
-        if !running.is_empty() {
-            self.out.push_back(Output::Send(wire::migrate(running)));
-        }
+        self.out.extend(wire::migrate(&running).map(Output::Send));
         self.send_outbox(now);
         self.reported_load = None;
     }

@@ -11,7 +11,7 @@
 //! - `closing`: what happens between an outcome and the moment at which the room may be left.
 //! - `room_rules`: when a job is over because of who is in its room; `room_end`: because the room ended;
 //!   `watch`: these rules, progress, second jobs.
-//! - `drain`: stopping.
+//! - `drain`: stopping; `quiet`: accepting nothing for a while.
 //! - `health`: whether it works and gets jobs; `live_jobs`: which it has; `view`: the types of both.
 
 mod attempts;
@@ -26,6 +26,7 @@ mod io;
 mod jobs;
 mod link;
 mod live_jobs;
+mod quiet;
 mod room_end;
 mod room_rules;
 mod steps;
@@ -79,7 +80,11 @@ pub struct Worker {
     descriptors: usize,
     other_jobs: usize,
     reported_load: Option<ReportedLoad>,
+    /// The number of the last reported status, over all connections.
+    status_seq: u64,
     drain: Option<Drain>,
+    /// Whether it accepts nothing new; not while it drains.
+    quiet: bool,
     /// Why a handler is aborted from now on.
     abort_cause: AbortCause,
     violations: BTreeMap<Violation, u64>,
@@ -109,7 +114,9 @@ impl Worker {
             descriptors: usize::MAX,
             other_jobs: 0,
             reported_load: None,
+            status_seq: 0,
             drain: None,
+            quiet: false,
             abort_cause: AbortCause::GraceOver,
             violations: BTreeMap::new(),
             timers: Timers::default(),
@@ -152,6 +159,8 @@ impl Worker {
             Input::OtherJobs { count } => self.other_jobs = count,
             Input::DescriptorsExhausted => self.on_descriptors_exhausted(now),
             Input::LoadSampled(load) => self.user_load = Some(if load.is_nan() { 1.0 } else { load }),
+            Input::QuietRequested => self.on_quiet(true, now),
+            Input::UndrainRequested => self.on_quiet(false, now),
             Input::DrainRequested { within } => self.on_drain(within, now),
             Input::StopRequested => self.on_stop(now),
         }
@@ -173,6 +182,7 @@ impl Worker {
                 Timer::Stable => self.backoff.reset(),
                 // Only whether it is set matters.
                 Timer::Descriptors => {}
+                Timer::DrainProgress => self.on_drain_progress(now),
                 Timer::DrainLimit => self.on_drain_limit(now),
                 Timer::DrainEnd => self.on_drain_end(now),
                 Timer::Job(job, JobTimer::Step) => self.on_step_timer(&job, now),

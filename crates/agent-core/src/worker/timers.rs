@@ -32,6 +32,8 @@ pub enum Timer {
     Stable,
     /// Enough time has passed since there was no file descriptor left.
     Descriptors,
+    /// Report what the drain waits for.
+    DrainProgress,
     /// The drain's time limit is over: cancel running jobs.
     DrainLimit,
     /// The cancelled jobs had their time, too: stop without them.

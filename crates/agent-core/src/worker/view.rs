@@ -28,6 +28,9 @@ pub enum HealthProblem {
     /// It is registered, and the server has not answered it since.
     #[error("registered, and not confirmed by the LiveKit server yet")]
     Unconfirmed,
+    /// It was told to accept no new jobs.
+    #[error("quiet: no new jobs are accepted until an undrain")]
+    Quiet,
 }
 
 /// A job that holds a slot.

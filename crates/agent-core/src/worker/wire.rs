@@ -7,10 +7,14 @@ use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
 
+use super::entries::ReportedLoad;
 use crate::answer::Accept;
 use crate::config::Config;
 use crate::job::{Job, JobId, JobLabels};
 use crate::outcome::Outcome;
+
+/// The most jobs in a message, of about 1 KB at most each: a server takes 2 MiB.
+const MAX_MIGRATED: usize = 1_000;
 
 /// A message of the server.
 pub(super) enum FromServer {
@@ -19,6 +23,7 @@ pub(super) enum FromServer {
     Assignment { job: Result<Job, Unusable>, token: Secret, url: Option<String> },
     Termination { job: JobId },
     Pong { stamp: i64 },
+    GoAway { reason: String },
     Unknown,
 }
 
@@ -42,6 +47,7 @@ pub(super) fn read(frame: &Bytes) -> Option<FromServer> {
         },
         Some(Message::Termination(m)) => FromServer::Termination { job: JobId::new(&m.job_id) },
         Some(Message::Pong(m)) => FromServer::Pong { stamp: m.last_timestamp },
+        Some(Message::GoAway(m)) => FromServer::GoAway { reason: m.reason },
         None => FromServer::Unknown,
     })
 }
@@ -81,7 +87,7 @@ pub(super) fn accept(job: &JobId, accept: Accept) -> Bytes {
     frame(worker_message::Message::Availability(wire::AvailabilityResponse {
         job_id: job.as_str().to_owned(),
         available: true,
-        participant_identity: accept.identity.unwrap_or_else(|| format!("agent-{job}")),
+        participant_identity: accept.identity_in(job),
         participant_name: accept.name,
         participant_metadata: accept.metadata,
         participant_attributes: accept.attributes,
@@ -109,17 +115,24 @@ pub(super) fn ended(job: &JobId, outcome: &Outcome) -> Bytes {
     }
 }
 
-pub(super) fn load(full: bool, load: f32, jobs: usize) -> Bytes {
+pub(super) fn load(reported: &ReportedLoad, seq: u64) -> Bytes {
+    let ReportedLoad { full, load, jobs, draining, .. } = *reported;
     let status = if full { wire::WorkerStatus::WsFull } else { wire::WorkerStatus::WsAvailable };
     frame(worker_message::Message::UpdateWorker(wire::UpdateWorkerStatus {
         status: Some(status.into()),
         load,
         job_count: u32::try_from(jobs).unwrap_or(u32::MAX),
+        draining,
+        seq,
     }))
 }
 
-pub(super) fn migrate(jobs: Vec<String>) -> Bytes {
-    frame(worker_message::Message::MigrateJob(wire::MigrateJobRequest { job_ids: jobs }))
+/// The jobs that run, as many as fit into each message.
+pub(super) fn migrate(jobs: &[wire::Job]) -> impl Iterator<Item = Bytes> {
+    jobs.chunks(MAX_MIGRATED).map(|jobs| {
+        let (job_ids, jobs) = (jobs.iter().map(|job| job.id.clone()).collect(), jobs.to_vec());
+        frame(worker_message::Message::MigrateJob(wire::MigrateJobRequest { job_ids, jobs }))
+    })
 }
 
 /// The timestamp is only returned to us, so it need not be the time of day.

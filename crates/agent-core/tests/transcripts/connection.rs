@@ -226,6 +226,57 @@ fn a_cut_frees_offers_and_stops_no_job() {
     insta::assert_snapshot!(rig.log());
 }
 
+/// Its jobs continue, and the next server learns of them.
+#[test]
+fn a_server_that_goes_away_is_left_at_once() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 3);
+    rig.run_job(1);
+    rig.offer(2);
+    rig.server(Message::GoAway(wire::agent_http::GoAway { reason: "redeployed".into() }));
+    assert_eq!((rig.worker.slots().used(), rig.worker.slots().running), (1, 1));
+    reconnect(&mut rig);
+    rig.end(1, AttemptEnd::Ok);
+    insta::assert_snapshot!(rig.log());
+}
+
+/// A server may get them in another order.
+#[test]
+fn reported_states_of_the_worker_are_numbered_over_all_connections() {
+    let mut worker = Worker::new(Config::default(), 0);
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        worker.handle_input(Input::Connected, Time::ZERO);
+        let register = wire::ServerMessage { message: Some(Message::Register(Default::default())) };
+        worker.handle_input(Input::FrameReceived(agent_proto::encode(&register)), Time::ZERO);
+        while let Some(output) = worker.poll_output() {
+            let Output::Send(frame) = output else { continue };
+            let message: wire::WorkerMessage = agent_proto::decode(&frame, 1 << 20).unwrap();
+            if let Some(wire::worker_message::Message::UpdateWorker(update)) = message.message {
+                numbers.push(update.seq);
+            }
+        }
+        worker.handle_input(Input::Disconnected { reason: "cut".into() }, Time::ZERO);
+        let (due, _) = worker.poll_timeout().unwrap();
+        worker.handle_timeout(due);
+    }
+    assert_eq!(numbers, [1, 2, 3]);
+}
+
+/// A server takes messages of 2 MiB.
+#[test]
+fn thousands_of_jobs_are_listed_in_several_messages() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 2_500);
+    for n in 1..=2_001 {
+        rig.run_job(n);
+    }
+    cut(&mut rig);
+    reconnect(&mut rig);
+    let log = rig.log();
+    let listed = log.lines().filter(|line| line.contains("send migrate"));
+    let counts: Vec<usize> = listed.map(|line| line.matches("\"agent-AJ_").count()).collect();
+    assert_eq!(counts, [1_000, 1_000, 1]);
+}
+
 #[test]
 fn a_job_that_ends_without_a_connection_is_reported_after_it() {
     let mut rig = Rig::registered(|_| {});

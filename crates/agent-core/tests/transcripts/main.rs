@@ -20,6 +20,7 @@ mod outcomes;
 mod planted;
 #[cfg(feature = "script")]
 mod promises;
+mod quiet;
 #[cfg(all(feature = "script", feature = "serde"))]
 mod replay;
 mod retries;

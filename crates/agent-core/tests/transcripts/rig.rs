@@ -347,12 +347,19 @@ fn show(output: &Output) -> String {
                 }
                 worker_message::Message::Availability(m) => format!("send decline {}", m.job_id),
                 worker_message::Message::UpdateWorker(m) => {
-                    format!("send load {:.2} {:?} with {} jobs", m.load, m.status(), m.job_count)
+                    let draining = if m.draining { ", draining" } else { "" };
+                    format!("send load {:.2} {:?} with {} jobs{draining}", m.load, m.status(), m.job_count)
                 }
                 worker_message::Message::UpdateJob(m) => {
                     format!("send status {} {:?} {:?}", m.job_id, m.status(), m.error)
                 }
-                worker_message::Message::MigrateJob(m) => format!("send migrate {:?}", m.job_ids),
+                worker_message::Message::MigrateJob(m) => {
+                    assert!(m.jobs.iter().map(|job| &job.id).eq(&m.job_ids), "{m:?}");
+                    let agent_of =
+                        |job: &wire::Job| job.state.clone().unwrap_or_default().participant_identity;
+                    let agents: Vec<String> = m.jobs.iter().map(agent_of).collect();
+                    format!("send migrate {:?} of {agents:?}", m.job_ids)
+                }
                 worker_message::Message::Ping(_) => "send ping".to_owned(),
                 other @ worker_message::Message::SimulateJob(_) => format!("send {other:?}"),
             }

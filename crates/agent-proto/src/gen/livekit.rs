@@ -1206,7 +1206,7 @@ pub mod worker_message {
 /// One binary frame from the server.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ServerMessage {
-    #[prost(oneof = "server_message::Message", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "server_message::Message", tags = "1, 2, 3, 4, 5, 6")]
     pub message: ::core::option::Option<server_message::Message>,
 }
 /// Nested message and enum types in `ServerMessage`.
@@ -1223,6 +1223,20 @@ pub mod server_message {
         Pong(super::WorkerPong),
         #[prost(message, tag = "5")]
         Termination(super::JobTermination),
+        #[prost(message, tag = "6")]
+        GoAway(super::agent_http::GoAway),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgentHttp {
+}
+/// Nested message and enum types in `AgentHttp`.
+pub mod agent_http {
+    /// The server stops: register elsewhere. Running jobs continue.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct GoAway {
+        #[prost(string, tag = "1")]
+        pub reason: ::prost::alloc::string::String,
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1361,6 +1375,11 @@ pub struct UpdateWorkerStatus {
     pub load: f32,
     #[prost(uint32, tag = "4")]
     pub job_count: u32,
+    #[prost(bool, tag = "5")]
+    pub draining: bool,
+    /// larger than that of each earlier one
+    #[prost(uint64, tag = "6")]
+    pub seq: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SimulateJobRequest {
@@ -1371,10 +1390,13 @@ pub struct SimulateJobRequest {
     #[prost(message, optional, tag = "3")]
     pub participant: ::core::option::Option<ParticipantInfo>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MigrateJobRequest {
     #[prost(string, repeated, tag = "2")]
     pub job_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// the same jobs
+    #[prost(message, repeated, tag = "3")]
+    pub jobs: ::prost::alloc::vec::Vec<Job>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkerPing {

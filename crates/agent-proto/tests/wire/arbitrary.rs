@@ -16,9 +16,10 @@ pub(crate) enum Enums {
     Any,
 }
 
-/// Fields that livekit/protocol 1.54 has and livekit-protocol 0.8.2 does not: it can neither read nor write
-/// them. A test notices when it can.
-pub(crate) const NEWER: [&str; 1] = ["livekit.ParticipantUpdate.full_snapshot"];
+/// Fields that livekit/protocol has and livekit-protocol 0.8.2 does not: it can neither read nor write them.
+/// A test notices when it can. The second is in PyPI's livekit-protocol 1.1.29.
+pub(crate) const NEWER: [&str; 2] =
+    ["livekit.ParticipantUpdate.full_snapshot", "livekit.MigrateJobRequest.jobs"];
 
 /// How deep messages nest in a random value: below, they are empty. Each message is the root of a test of its
 /// own.

@@ -138,10 +138,15 @@ fn each_field_and_each_enum_value_passes_alone() {
 /// If it fails, their crate has the fields now: compare them too.
 #[test]
 fn exempt_fields_are_unknown_to_livekit_protocol() {
-    let ours = agent_proto::livekit::ParticipantUpdate { full_snapshot: true, ..Default::default() };
-    let theirs = livekit_protocol::ParticipantUpdate::decode(encode(&ours)).unwrap();
-    assert_eq!(theirs, livekit_protocol::ParticipantUpdate::default());
-    assert_eq!(arbitrary::NEWER, ["livekit.ParticipantUpdate.full_snapshot"]);
+    use agent_proto::livekit as ours;
+    fn unknown<T: Message + Default + PartialEq + Debug>(ours: &impl Message) {
+        assert_eq!(T::decode(encode(ours)).unwrap(), T::default());
+    }
+    let update = ours::ParticipantUpdate { full_snapshot: true, ..Default::default() };
+    unknown::<livekit_protocol::ParticipantUpdate>(&update);
+    let migrate = ours::MigrateJobRequest { jobs: vec![ours::Job::default()], ..Default::default() };
+    unknown::<livekit_protocol::MigrateJobRequest>(&migrate);
+    assert_eq!(arbitrary::NEWER.len(), 2);
 }
 
 #[test]

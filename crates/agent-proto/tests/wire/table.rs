@@ -49,6 +49,8 @@ table! {
 "livekit.ServerMessage": ServerMessage;
 "livekit.Job": Job;
 "livekit.JobState": JobState;
+"livekit.AgentHttp": AgentHttp;
+"livekit.AgentHttp.GoAway": agent_http::GoAway;
 "livekit.RegisterWorkerRequest": RegisterWorkerRequest;
 "livekit.RegisterWorkerResponse": RegisterWorkerResponse;
 "livekit.AvailabilityRequest": AvailabilityRequest;

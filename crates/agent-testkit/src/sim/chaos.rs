@@ -79,10 +79,14 @@ impl World {
                 self.pause_process(worker, time);
             }
             Fault::ServerRestart => self.restart_server(),
+            Fault::Quiet => {
+                let Some(place) = self.some_place() else { return false };
+                let time = self.up_to(Duration::from_secs(10));
+                self.inside_after(place, Duration::ZERO, Inside::Quiet(true));
+                self.inside_after(place, time, Inside::Quiet(false));
+            }
             Fault::Drain | Fault::Stop => {
-                let Some(place) = self.some_worker().and_then(|at| self.processes.get(at)?.place()) else {
-                    return false;
-                };
+                let Some(place) = self.some_place() else { return false };
                 let within = self.up_to(Duration::from_secs(10));
                 let what = if fault == Fault::Stop { Inside::Stop } else { Inside::Drain { within } };
                 self.inside_after(place, Duration::ZERO, what);
@@ -102,6 +106,10 @@ impl World {
         let running: Vec<usize> =
             self.processes.iter().filter(|process| process.subject.is_some()).map(|p| p.worker).collect();
         self.rng.choice(&running).copied()
+    }
+
+    fn some_place(&mut self) -> Option<Place> {
+        self.some_worker().and_then(|at| self.processes.get(at)?.place())
     }
 
     fn some_conn(&mut self) -> Option<WorkerId> {

@@ -36,7 +36,7 @@ pub enum Check {
     OneCleanup,
     /// I6: a cleanup has a time limit.
     CleanupInTime,
-    /// I7: a worker that drains accepts nothing.
+    /// I7: a worker that drains or is quiet accepts nothing new.
     NothingNewInDrain,
     /// I7: a drain ends within its limit, the grace, and a second.
     DrainInTime,

@@ -154,6 +154,8 @@ pub(super) enum Inside {
     LeaderWrites,
     /// A candidate begins.
     Candidate,
+    /// The worker is told to accept nothing new (`true`), or jobs again.
+    Quiet(bool),
     Drain {
         within: Duration,
     },

@@ -76,6 +76,8 @@ pub enum Fault {
     ClockJump,
     /// The server is restarted, without its state.
     ServerRestart,
+    /// A worker is told to accept nothing, and to accept jobs again a while later.
+    Quiet,
     /// A worker is drained and started again.
     Drain,
     /// A worker is stopped at once and started again.
@@ -92,7 +94,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Cut,
         Self::EarlyCut,
         Self::Flapping,
@@ -128,6 +130,7 @@ impl Fault {
         Self::Kill,
         Self::ClockJump,
         Self::ServerRestart,
+        Self::Quiet,
         Self::Drain,
         Self::Stop,
         Self::StoreFails,
@@ -159,6 +162,7 @@ impl Fault {
                 | Self::Kill
                 | Self::ClockJump
                 | Self::ServerRestart
+                | Self::Quiet
                 | Self::Drain
                 | Self::Stop
                 | Self::StoreStale

@@ -30,6 +30,7 @@ pub(super) struct Model {
     receipt_timeout: Duration,
     settling: Duration,
     pub(super) draining: bool,
+    pub(super) quiet: bool,
     pub(super) was_registered: bool,
     registered_since: Option<Time>,
     /// Offers on this connection without an answer, with the latest time for it.
@@ -263,8 +264,11 @@ impl Model {
                 format!("the answer for {job} was due at {due}")
             });
         }
-        checks.that(Check::NothingNewInDrain, !(answer.available && self.draining), || {
-            format!("worker {} accepts {job} while it drains", at.worker)
+        // An acceptance may be repeated.
+        let first = self.slots.get(&job) != Some(&Holds::Acceptance);
+        let new = due.is_some() && answer.available && (self.draining || (self.quiet && first));
+        checks.that(Check::NothingNewInDrain, !new, || {
+            format!("worker {} accepts {job} while it drains or is quiet", at.worker)
         });
         match self.slots.get(&job) {
             Some(Holds::Offer) if answer.available => {

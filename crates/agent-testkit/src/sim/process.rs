@@ -237,6 +237,10 @@ impl World {
             Inside::LeaseAnswer { number, answer } => self.lease_answered(worker, number, answer),
             Inside::LeaderWrites => self.leader_writes(place),
             Inside::Candidate => self.new_candidate(place),
+            Inside::Quiet(quiet) => {
+                self.model_of(worker, |model, _| model.quiet = quiet);
+                self.input(worker, if quiet { Input::QuietRequested } else { Input::UndrainRequested });
+            }
             Inside::Drain { within } => {
                 let limits = within + self.plan.config.grace + self.plan.config.abort_timeout;
                 let process = self.process(worker);

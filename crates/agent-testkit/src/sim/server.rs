@@ -212,7 +212,7 @@ impl World {
                 FrameContent::Termination(JobId::new(&termination.job_id))
             }
             Some(Message::Pong(_)) => FrameContent::Pong,
-            None => FrameContent::Garbage,
+            Some(Message::GoAway(_)) | None => FrameContent::Garbage,
         };
         if matches!(content, FrameContent::Termination(_)) {
             if self.swarm.strikes(Fault::LostTermination, 0.5, &mut self.rng) {

@@ -166,6 +166,8 @@ pub fn inputs() -> impl Strategy<Value = Input> {
         (0..8usize).prop_map(|count| Input::OtherJobs { count }),
         Just(Input::DescriptorsExhausted),
         any::<f32>().prop_map(Input::LoadSampled),
+        Just(Input::QuietRequested),
+        Just(Input::UndrainRequested),
         seconds().prop_map(|within| Input::DrainRequested { within }),
         Just(Input::StopRequested),
     ];

@@ -7,7 +7,7 @@ use std::time::Duration;
 use agent_core::{BoxError, FAILED_EXIT_CODE};
 use agent_net::ApiError;
 
-use crate::cli::http::{AddressError, ListenError};
+use crate::cli::http::{AddressError, ListenError, TokenError};
 use crate::cli::log::LevelError;
 use crate::worker::WorkerError;
 use crate::worker::config_error::ConfigError;
@@ -24,6 +24,8 @@ pub(super) enum CliError {
     Level(#[from] LevelError),
     #[error(transparent)]
     Address(#[from] AddressError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error(transparent)]
@@ -64,7 +66,7 @@ pub(super) fn in_options(error: &ConfigError) -> String {
 impl CliError {
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Level(_) | Self::Address(_) => WRONG_USE,
+            Self::Level(_) | Self::Address(_) | Self::Token(_) => WRONG_USE,
             Self::Config(error) => error.exit_code(),
             Self::Worker(error) => error.exit_code(),
             Self::Job(_)

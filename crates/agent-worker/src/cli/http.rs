@@ -1,9 +1,12 @@
 //! Where the command line serves health and status.
 
 use std::env;
+use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
+
+use agent_proto::Secret;
 
 use crate::cli::args::{HttpOptions, Mode};
 use crate::http::HttpServer;
@@ -13,6 +16,9 @@ const PORT: u16 = 8081;
 
 const PORT_VARIABLE: &str = "LIVEKIT_AGENT_HTTP_PORT";
 const HOST_VARIABLE: &str = "LIVEKIT_AGENT_HTTP_HOST";
+const TOKEN_VARIABLE: &str = "LIVEKIT_AGENT_ADMIN_TOKEN";
+/// The shortest admin token, in bytes: a shorter one could be guessed.
+const MIN_TOKEN: usize = 16;
 
 /// An option or variable of the HTTP server is wrong.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +28,14 @@ pub(super) struct AddressError {
     found: String,
     what: &'static str,
 }
+
+/// The admin token is too easy to guess, or cannot be sent.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{TOKEN_VARIABLE}: write at least {MIN_TOKEN} letters, digits and signs without white space, such as the output of \
+     `openssl rand -hex 16`"
+)]
+pub(super) struct TokenError;
 
 /// The HTTP server cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +80,19 @@ fn choose(
         None => dev.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
     };
     Ok(Some(HttpAddress { host, port }))
+}
+
+/// The token for requests that change the worker from other machines. Only a variable has it, as others see
+/// the options of a process.
+pub(super) fn admin_token() -> Result<Option<Secret>, TokenError> {
+    checked_token(env::var_os(TOKEN_VARIABLE))
+}
+
+fn checked_token(token: Option<OsString>) -> Result<Option<Secret>, TokenError> {
+    let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
+    let token = token.into_string().map_err(|_| TokenError)?;
+    let is_good = token.len() >= MIN_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic());
+    is_good.then(|| Some(token.into())).ok_or(TokenError)
 }
 
 /// The address of a running worker on this machine.
@@ -208,6 +235,21 @@ mod tests {
             let error = chosen(option, Mode::Start, variables).unwrap_err();
             assert!(error.starts_with(expected) && error.contains("write "), "{error}");
         }
+    }
+
+    #[test]
+    fn an_admin_token_is_not_easy_to_guess() {
+        let checked = |token: Option<&str>| {
+            checked_token(token.map(OsString::from)).map(|token| token.map(|token| token.expose().to_owned()))
+        };
+        assert_eq!(checked(None), Ok(None));
+        assert_eq!(checked(Some("")), Ok(None));
+        assert_eq!(checked(Some("0123456789abcdef")), Ok(Some("0123456789abcdef".to_owned())));
+        for token in ["0123456789abcde", "0123456789 abcdef", "0123456789abcdef\n", "é123456789abcdef"] {
+            assert_eq!(checked(Some(token)), Err(TokenError), "{token:?}");
+        }
+        let text = TokenError.to_string();
+        assert!(text.starts_with("LIVEKIT_AGENT_ADMIN_TOKEN: write at least 16 "), "{text}");
     }
 
     #[test]

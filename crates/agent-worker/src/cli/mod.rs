@@ -72,7 +72,7 @@ use agent_proto::text::line;
 
 use crate::cli::args::{Args, Command, CommonOptions, Mode};
 use crate::cli::error::CliError;
-use crate::cli::http::HttpAddress;
+use crate::cli::http::{HttpAddress, admin_token};
 use crate::telemetry::Exporter;
 use crate::worker::builder::WorkerBuilder;
 
@@ -216,7 +216,11 @@ async fn keep_running(worker: WorkerBuilder, http: Option<HttpAddress>) -> Resul
     // They end with the program: they report while the worker drains, too.
     let mut reporting = JoinSet::new();
     if let Some(address) = http {
+        let token = admin_token()?;
         let mut server = address.listen().await?;
+        if let Some(token) = token {
+            server = server.admin_token(token);
+        }
         // A recorder of the program's own has its own way out.
         if let Some(exporter) = Exporter::install()? {
             reporting.spawn(exporter.clone().keep_up());

@@ -84,7 +84,8 @@ impl Service {
             (false, true) => "registered",
             (false, false) => "not connected",
         };
-        let text = format!("{state}, {} jobs run", status.slots.running);
+        let quiet = if status.quiet { ", quiet" } else { "" };
+        let text = format!("{state}{quiet}, {} jobs run", status.slots.running);
         let is_new = text != self.text;
         self.text.clone_from(&text);
         (changes, is_new.then_some(text))
@@ -100,7 +101,7 @@ mod tests {
     fn status(registered: bool, draining: bool, running: usize) -> WorkerStatus {
         let mut slots = SlotCounts::default();
         slots.running = running;
-        WorkerStatus { registered, draining, slots }
+        WorkerStatus { registered, draining, quiet: false, slots }
     }
 
     #[test]
@@ -118,6 +119,8 @@ mod tests {
         // A worker that has lost its connection is still a service that runs.
         assert_eq!(next(status(false, false, 2)), ("[]".into(), text("not connected, 2 jobs run")));
         assert_eq!(next(status(true, false, 2)), ("[]".into(), text("registered, 2 jobs run")));
+        let quiet = WorkerStatus { quiet: true, ..status(true, false, 2) };
+        assert_eq!(next(quiet), ("[]".into(), text("registered, quiet, 2 jobs run")));
         assert_eq!(next(status(true, true, 1)), ("[Stopping]".into(), text("draining, 1 jobs run")));
         assert_eq!(next(status(true, true, 1)), ("[]".into(), None));
     }

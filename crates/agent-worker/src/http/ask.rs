@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
-use agent_core::HealthProblem;
+use agent_core::{HealthProblem, JobId};
 
 use crate::worker::driver::{JobPage, Page, Snapshot};
 use crate::worker::handle::WorkerHandle;
@@ -47,6 +47,11 @@ impl Asked {
 
     pub(super) async fn status(&self) -> Result<Snapshot, NoAnswer> {
         self.status.ask(|| self.worker.ask_status()).await
+    }
+
+    /// Cancels a job. `false` if the worker does not have it.
+    pub(super) async fn cancel(&self, job: &JobId, reason: &str) -> Result<bool, NoAnswer> {
+        timeout(TIMEOUT, self.worker.cancel_job(job, reason)).await.map_err(|_| NoAnswer::Silent)
     }
 
     pub(super) async fn jobs(&self, page: Page) -> Result<JobPage, NoAnswer> {

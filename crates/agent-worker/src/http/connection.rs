@@ -1,6 +1,7 @@
 //! Connections of the HTTP server, and their limits.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,9 +40,9 @@ pub(super) async fn serve(listener: TcpListener, routes: Arc<Routes>) {
             biased;
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     failing = false;
-                    connections.spawn(serve_one(stream, Arc::clone(&routes)));
+                    connections.spawn(serve_one(stream, peer.ip(), Arc::clone(&routes)));
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
@@ -54,8 +55,8 @@ pub(super) async fn serve(listener: TcpListener, routes: Arc<Routes>) {
     }
 }
 
-async fn serve_one(stream: TcpStream, routes: Arc<Routes>) {
-    let service = service_fn(async |request| Ok::<_, Infallible>(routes.answer(&request).await));
+async fn serve_one(stream: TcpStream, peer: IpAddr, routes: Arc<Routes>) {
+    let service = service_fn(async |request| Ok::<_, Infallible>(routes.answer(&request, peer).await));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

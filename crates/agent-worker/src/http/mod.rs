@@ -27,6 +27,17 @@
 //! | `/jobs` | JSON: jobs that hold a slot, with state, age, attempts and last error. `?limit=` (1,000 unless set, at most 10,000) and `?offset=` choose a part of the list; `?filter=` leaves jobs with this text in id, room, participant, state or last error, in any case (`matching` is their number); `?sort=` is by `id` (unless set), `room`, `state`, `age_seconds`, `attempts` or `last_error`, and `&order=desc` reverses it |
 //! | `/metrics` | the metrics of the process as text for Prometheus, if they are [set](HttpServer::metrics), as `start` and `dev` do; else 404 |
 //!
+//! | `POST` | what it does |
+//! |---|---|
+//! | `/quiet` | as [`WorkerHandle::quiet`](crate::WorkerHandle::quiet), to all workers of the program |
+//! | `/undrain` | as [`WorkerHandle::undrain`](crate::WorkerHandle::undrain) |
+//! | `/jobs/ID/terminate` | cancels a job, as [`WorkerHandle::cancel_job`](crate::WorkerHandle::cancel_job) |
+//!
+//! The answer says what was done: 200 with `/worker`'s JSON, or 202 for a job; 404 if there is no such job,
+//! 409 if the worker drains. Only a program on the same machine that uses a name or address of loopback may
+//! do so (no page of another site, nothing through a proxy), or one that has the
+//! [`admin_token`](HttpServer::admin_token); others get 403 or 401.
+//!
 //! A probe for restarts is `/healthz`: because of `/`, a supervisor would end running jobs while the server
 //! is unavailable.
 //!
@@ -37,6 +48,7 @@
 //! At most 32 connections are served at once, for up to 30 s each. A request has 10 s and 16 KiB for its
 //! head.
 
+mod admin;
 mod ask;
 mod connection;
 mod page;
@@ -53,7 +65,10 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use agent_proto::Secret;
+
 use crate::worker::handle::WorkerHandle;
+use admin::Admin;
 use routes::{Render, Routes};
 
 /// An HTTP server for the health and status of workers: see the [module](self).
@@ -61,6 +76,7 @@ pub struct HttpServer {
     listener: TcpListener,
     address: SocketAddr,
     metrics: Option<Render>,
+    admin: Admin,
 }
 
 impl HttpServer {
@@ -71,7 +87,7 @@ impl HttpServer {
     pub async fn bind(address: impl Into<SocketAddr>) -> io::Result<Self> {
         let listener = TcpListener::bind(address.into()).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, metrics: None })
+        Ok(Self { listener, address, metrics: None, admin: Admin::default() })
     }
 
     /// The address on which it listens.
@@ -88,10 +104,18 @@ impl HttpServer {
         self
     }
 
+    /// Also takes `POST` requests from other machines, if they have this token (`Authorization: Bearer …`).
+    /// Use a long random text, and TLS in front of the port.
+    #[must_use]
+    pub fn admin_token(mut self, token: impl Into<Secret>) -> Self {
+        self.admin.token = Some(token.into());
+        self
+    }
+
     /// Serves until the future is dropped, also after the workers have stopped. It is healthy while all of
     /// them are.
     pub fn serve(self, workers: impl IntoIterator<Item = WorkerHandle>) -> impl Future<Output = ()> + Send {
-        let routes = Arc::new(Routes::new(workers, self.metrics));
+        let routes = Arc::new(Routes::new(workers, self.metrics, self.admin));
         connection::serve(self.listener, routes)
     }
 }

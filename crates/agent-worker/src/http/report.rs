@@ -30,6 +30,8 @@ pub(crate) struct Summary {
     pub(crate) live: bool,
     pub(crate) ready: bool,
     pub(crate) draining: bool,
+    #[serde(default)]
+    pub(crate) quiet: bool,
     pub(crate) workers: Vec<WorkerReport>,
 }
 
@@ -47,6 +49,8 @@ pub(crate) struct WorkerReport {
     pub(crate) problem: Option<String>,
     pub(crate) registered: bool,
     pub(crate) draining: bool,
+    #[serde(default)]
+    pub(crate) quiet: bool,
     pub(crate) active_jobs: usize,
     pub(crate) worker_load: f32,
     pub(crate) max_jobs: usize,
@@ -137,6 +141,7 @@ impl Summary {
             live: all(|worker| worker.liveness.is_ok()),
             ready: all(|worker| worker.readiness.is_ok()),
             draining: workers.iter().any(|worker| worker.status.draining),
+            quiet: workers.iter().any(|worker| worker.status.quiet),
             workers: workers.iter().map(WorkerReport::of).collect(),
         })
     }
@@ -156,6 +161,7 @@ impl WorkerReport {
             problem: problem.map(|problem| problem.to_string()),
             registered: worker.registered,
             draining: worker.draining,
+            quiet: worker.quiet,
             active_jobs: active(worker.slots),
             worker_load: worker.load,
             max_jobs: worker.capacity,

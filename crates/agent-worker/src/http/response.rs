@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -46,6 +46,13 @@ pub(super) fn json(value: &impl Serialize) -> Answer {
         // The types that are reported have no keys but strings.
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
+}
+
+/// 401 with the reason, and how to say who asks.
+pub(super) fn unauthorized(reason: impl ToString) -> Answer {
+    let mut answer = text(StatusCode::UNAUTHORIZED, reason.to_string());
+    answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    answer
 }
 
 /// 405, with the methods that are allowed.

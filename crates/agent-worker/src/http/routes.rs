@@ -1,18 +1,20 @@
 //! Which request gets which answer.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::{Method, Request, StatusCode};
 
-use agent_core::HealthProblem;
-use agent_proto::text::name;
+use agent_core::{HealthProblem, JobId};
+use agent_proto::text::{line, name};
 
+use crate::http::admin::{Action, Admin, Refusal};
 use crate::http::ask::{Asked, NoAnswer};
 use crate::http::page::Asset;
 use crate::http::query::JobQuery;
 use crate::http::report::{JobReport, JobsReport, Known, Summary};
-use crate::http::response::{Answer, asset, json, metrics, not_allowed, text, unavailable};
+use crate::http::response::{Answer, asset, json, metrics, not_allowed, text, unauthorized, unavailable};
 use crate::worker::driver::{Page, Snapshot};
 use crate::worker::handle::WorkerHandle;
 
@@ -26,14 +28,27 @@ pub(super) type Render = Arc<dyn Fn() -> String + Send + Sync>;
 pub(super) struct Routes {
     workers: Vec<Asked>,
     metrics: Option<Render>,
+    admin: Admin,
 }
 
 impl Routes {
-    pub(super) fn new(workers: impl IntoIterator<Item = WorkerHandle>, metrics: Option<Render>) -> Self {
-        Self { workers: workers.into_iter().map(Asked::new).collect(), metrics }
+    pub(super) fn new(
+        workers: impl IntoIterator<Item = WorkerHandle>,
+        metrics: Option<Render>,
+        admin: Admin,
+    ) -> Self {
+        Self { workers: workers.into_iter().map(Asked::new).collect(), metrics, admin }
     }
 
-    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Answer {
+    pub(super) async fn answer<B>(&self, request: &Request<B>, peer: IpAddr) -> Answer {
+        if let Some(action) = Action::of(request.uri().path()) {
+            return match (request.method(), self.admin.check(peer, request.headers())) {
+                (&Method::POST, Ok(())) => self.act(action).await,
+                (&Method::POST, Err(refusal @ Refusal::WrongToken)) => unauthorized(refusal),
+                (&Method::POST, Err(refusal)) => text(StatusCode::FORBIDDEN, refusal.to_string()),
+                _ => not_allowed("POST"),
+            };
+        }
         let route = match request.uri().path() {
             "/" => Route::Connected,
             "/healthz" => Route::Live,
@@ -100,6 +115,44 @@ impl Routes {
             }
         }
         Summary::of(&all).map_or_else(|| unavailable(NoAnswer::Stopped), |summary| json(&summary))
+    }
+
+    async fn act(&self, action: Action) -> Answer {
+        match action {
+            Action::Quiet => self.quiet(WorkerHandle::quiet).await,
+            Action::Undrain => self.quiet(WorkerHandle::undrain).await,
+            Action::Terminate(job) => self.terminate(&job).await,
+        }
+    }
+
+    /// Makes all workers quiet, or lets them accept jobs again.
+    async fn quiet(&self, command: fn(&WorkerHandle)) -> Answer {
+        for worker in &self.workers {
+            match worker.status().await {
+                Ok(status) if status.draining => {
+                    let problem = "the worker drains, which cannot be taken back";
+                    return text(StatusCode::CONFLICT, problem);
+                }
+                Ok(_) => command(worker.worker()),
+                Err(no_answer) => return self.problem(worker, &no_answer),
+            }
+        }
+        self.worker().await
+    }
+
+    async fn terminate(&self, job: &JobId) -> Answer {
+        for worker in &self.workers {
+            match worker.cancel(job, "terminated over HTTP").await {
+                Ok(true) => {
+                    tracing::info!(job = %name(job), "job terminated over HTTP");
+                    let done = format!("job {} is cancelled: its handler has its grace to return", name(job));
+                    return text(StatusCode::ACCEPTED, done);
+                }
+                Ok(false) => {}
+                Err(no_answer) => return self.problem(worker, &no_answer),
+            }
+        }
+        text(StatusCode::NOT_FOUND, format!("no job {} holds a slot here: /jobs lists them", line(&**job)))
     }
 
     async fn jobs(&self, JobQuery { selection, page }: &JobQuery) -> Answer {

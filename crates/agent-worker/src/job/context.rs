@@ -20,7 +20,7 @@ use crate::job::attempt::AttemptLinks;
 use crate::job::checkpoint::Checkpoint;
 use crate::job::join_options::JoinOptions;
 use crate::job::spec::AttemptSpec;
-use crate::job::task_count::TaskCount;
+use crate::job::user_tasks::UserTasks;
 use crate::worker::parts::Parts;
 
 /// The context of one attempt of one job. Cheap to clone; clones may go into tasks of the handler.
@@ -218,8 +218,8 @@ impl JobContext {
     }
 
     /// The task count of the worker's jobs.
-    pub(crate) fn task_count(&self) -> &TaskCount {
-        self.inner.links.scope.task_count()
+    pub(crate) fn tasks(&self) -> &UserTasks {
+        self.inner.links.scope.tasks()
     }
 
     /// Registers a callback for the end of the attempt, however it ends: with success, an error, a panic, or

@@ -149,7 +149,7 @@ impl JobContext {
                         && !running.contains_key(&participant.sid)
                     {
                         let sid = participant.sid.clone();
-                        let (task, ctx, counted) = (task.clone(), ctx.clone(), ctx.task_count().counted());
+                        let (task, ctx, counted) = (task.clone(), ctx.clone(), ctx.tasks().counted());
                         let task = async move {
                             let _counted = counted;
                             contained(async { task(ctx, participant).await }).await;

@@ -14,8 +14,8 @@ mod room_watch;
 pub(crate) mod scope;
 pub(crate) mod sleep;
 pub(crate) mod spec;
-pub(crate) mod task_count;
 pub(crate) mod temporary;
+pub(crate) mod user_tasks;
 
 pub use agent_core::{
     AnswerProblem, DEFAULT_JOB_TIMEOUT, JobRoom, Lifecycle, MAX_ATTRIBUTES_LEN, MAX_ERROR_LEN,

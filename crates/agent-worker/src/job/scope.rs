@@ -17,7 +17,7 @@ use agent_proto::text::line;
 use agent_rtc::BoxFuture;
 
 use crate::job::panics::caught;
-use crate::job::task_count::TaskCount;
+use crate::job::user_tasks::UserTasks;
 use crate::worker::redact::Redaction;
 
 /// The callbacks and tasks of one attempt, shared by its context and its driver.
@@ -28,7 +28,7 @@ pub(crate) struct Scope {
     runtime: Handle,
     /// Time limit of a callback that is registered after the cleanup.
     late: Duration,
-    task_count: TaskCount,
+    tasks: UserTasks,
     redaction: Redaction,
     /// Notified when a task has ended.
     ended: Notify,
@@ -55,13 +55,13 @@ struct Task {
 
 impl Scope {
     /// Must be called within the runtime.
-    pub(crate) fn new(span: Span, late: Duration, task_count: TaskCount, redaction: Redaction) -> Arc<Self> {
+    pub(crate) fn new(span: Span, late: Duration, tasks: UserTasks, redaction: Redaction) -> Arc<Self> {
         let (runtime, ended) = (Handle::current(), Notify::new());
-        Arc::new(Self { state: Mutex::default(), span, runtime, late, task_count, redaction, ended })
+        Arc::new(Self { state: Mutex::default(), span, runtime, late, tasks, redaction, ended })
     }
 
-    pub(crate) fn task_count(&self) -> &TaskCount {
-        &self.task_count
+    pub(crate) fn tasks(&self) -> &UserTasks {
+        &self.tasks
     }
 
     pub(crate) fn span(&self) -> &Span {
@@ -88,6 +88,7 @@ impl Scope {
                 );
             }
         };
+        let late = self.tasks.watched("a cleanup callback".into(), &self.span, late);
         drop(self.runtime.spawn(self.redaction.scope(late).instrument(self.span.clone())));
     }
 
@@ -96,6 +97,7 @@ impl Scope {
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
+        let what = format!("the task {name} of the handler");
         let mut state = self.lock();
         state.last_task += 1;
         let (number, over) = (state.last_task, state.over);
@@ -103,7 +105,7 @@ impl Scope {
             state.tasks.insert(number, Task { name: name.clone(), abort: None });
         }
         drop(state);
-        let (done, counted) = (Done { scope: Arc::clone(self), number }, self.task_count.counted());
+        let (done, counted) = (Done { scope: Arc::clone(self), number }, self.tasks.counted());
         let task = async move {
             let (_done, _counted) = (done, counted);
             match AssertUnwindSafe(task).catch_unwind().await {
@@ -115,6 +117,7 @@ impl Scope {
                 }
             }
         };
+        let task = self.tasks.watched(what.into(), &self.span, task);
         let handle = self.runtime.spawn(self.redaction.scope(task).instrument(self.span.clone()));
         let mut state = self.lock();
         if state.over {
@@ -236,7 +239,7 @@ mod tests {
     use super::*;
 
     fn scope() -> Arc<Scope> {
-        Scope::new(Span::none(), Duration::from_secs(10), TaskCount::default(), Redaction::default())
+        Scope::new(Span::none(), Duration::from_secs(10), UserTasks::default(), Redaction::default())
     }
 
     #[tokio::test]

@@ -62,6 +62,7 @@ impl Meter {
             slots_used: shared(|handles| &handles.slots_used),
             registered: shared(|handles| &handles.registered),
             draining: shared(|handles| &handles.draining),
+            quiet: shared(|handles| &handles.quiet),
             load: Load { gauge: self.handles.get().map_or_else(Gauge::noop, |h| h.load.clone()), shown: 0.0 },
             _max_jobs: max,
         }
@@ -149,6 +150,12 @@ impl Meter {
 
     pub(crate) fn stale(&self) {
         self.tally(1, |stats| &mut stats.stale, |handles| &handles.stale);
+    }
+
+    /// Code of the user blocks its thread.
+    pub(crate) fn blocking(&self) {
+        let Some(handles) = self.handles.get() else { return };
+        handles.blocked.increment(1);
     }
 
     pub(crate) fn leftover_tasks(&self, count: usize) {
@@ -274,6 +281,7 @@ pub(crate) struct WorkerGauges {
     slots_used: SharedGauge,
     registered: SharedGauge,
     draining: SharedGauge,
+    quiet: SharedGauge,
     load: Load,
     _max_jobs: SharedGauge,
 }
@@ -285,6 +293,7 @@ impl WorkerGauges {
         self.slots_used.set(number(worker.used_slots()));
         self.registered.set(f64::from(u8::from(worker.is_registered())));
         self.draining.set(f64::from(u8::from(worker.is_draining())));
+        self.quiet.set(f64::from(u8::from(worker.is_quiet())));
         self.load.set(worker.load());
     }
 }

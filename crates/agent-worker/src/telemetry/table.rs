@@ -33,7 +33,7 @@ pub(crate) const OFFERS: Metric = Metric::counter(
     "lk_agents_offers_total",
     &["agent_name", "answer", "reason"],
     "offers by answer: `accepted`, `declined` or `dismissed`. Only declined offers have a reason: `handler`, `panicked`, `silent` or \
-     `bad_answer` of `on_request`; `no_slot`, `no_descriptors`, `draining`, `runs_here`, `second_of_target`, `unknown_kind`, `cancelled`",
+     `bad_answer` of `on_request`; `no_slot`, `no_descriptors`, `draining`, `quiet`, `runs_here`, `second_of_target`, `unknown_kind`, `cancelled`",
 );
 pub(crate) const OFFER_ANSWER: Metric = Metric::seconds(
     "lk_agents_offer_answer_seconds",
@@ -123,6 +123,11 @@ pub(crate) const STALE_JOBS: Metric = Metric::counter(
     WORKER,
     "how often a job did not call `ctx.progress()` for `stale_after`",
 );
+pub(crate) const BLOCKED_THREADS: Metric = Metric::counter(
+    "lk_agents_blocked_threads_total",
+    WORKER,
+    "how often code of a job blocked its thread for `blocked_after`",
+);
 pub(crate) const REGISTERED: Metric =
     Metric::gauge("lk_agents_worker_registered", WORKER, "1 while the worker is registered, else 0");
 pub(crate) const RECONNECTS: Metric =
@@ -134,6 +139,11 @@ pub(crate) const CONNECTION_FAILURES: Metric = Metric::counter(
 );
 pub(crate) const DRAINING: Metric =
     Metric::gauge("lk_agents_worker_draining", WORKER, "1 while the worker drains, else 0");
+pub(crate) const QUIET: Metric = Metric::gauge(
+    "lk_agents_worker_quiet",
+    WORKER,
+    "1 while the worker accepts no new jobs until an undrain, else 0",
+);
 pub(crate) const VIOLATIONS: Metric = Metric::counter(
     "lk_agents_protocol_violations_total",
     &["agent_name", "kind"],
@@ -236,10 +246,12 @@ const ALL: &[&Metric] = &[
     &STUCK_CLEANUPS,
     &CLEANUP_PANICS,
     &STALE_JOBS,
+    &BLOCKED_THREADS,
     &REGISTERED,
     &RECONNECTS,
     &CONNECTION_FAILURES,
     &DRAINING,
+    &QUIET,
     &VIOLATIONS,
     &CHECKPOINT_SAVES,
     &CHECKPOINT_SAVE,

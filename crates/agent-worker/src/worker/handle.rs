@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use agent_core::{DrainReport, JobId, Lifecycle, SlotCounts};
+use agent_core::{CancelReason, DrainReport, JobId, Lifecycle, SlotCounts};
 
 use crate::telemetry::Meter;
 #[cfg(feature = "http")]
@@ -38,6 +38,8 @@ pub struct WorkerStatus {
     pub registered: bool,
     /// Whether it drains: it accepts no new jobs.
     pub draining: bool,
+    /// Whether it accepts no new jobs until an [`undrain`](WorkerHandle::undrain).
+    pub quiet: bool,
     /// How its slots are used.
     pub slots: SlotCounts,
 }
@@ -62,6 +64,29 @@ impl WorkerHandle {
     /// Starts to [drain](Self::drain), without waiting.
     pub fn start_drain(&self, within: Duration) {
         let _ = self.commands.send(Command::Drain { within });
+    }
+
+    /// Accepts no new jobs until [`undrain`](Self::undrain), and goes on with those that it has, retries
+    /// included: before maintenance, or to look at a worker that misbehaves. It stays registered, and is not
+    /// ready. Without effect while it drains.
+    ///
+    /// [`Worker::run_until_signal`](crate::Worker::run_until_signal) does the same on SIGTSTP.
+    pub fn quiet(&self) {
+        let _ = self.commands.send(Command::Quiet(true));
+    }
+
+    /// Accepts jobs again after [`quiet`](Self::quiet). A [drain](Self::drain) cannot be taken back.
+    pub fn undrain(&self) {
+        let _ = self.commands.send(Command::Quiet(false));
+    }
+
+    /// Cancels a job, with [`CancelReason::Shutdown`] and this text: its handler has its grace to return, and
+    /// is aborted then. `false` if the worker has no such job, or does not run.
+    pub async fn cancel_job(&self, job: &JobId, reason: impl Into<String>) -> bool {
+        let (answer, found) = oneshot::channel();
+        let reason = CancelReason::Shutdown(reason.into());
+        let _ = self.commands.send(Command::Cancel { job: job.clone(), reason, answer });
+        found.await.unwrap_or(false)
     }
 
     /// Aborts all jobs, reports them, and stops; see [`stopped`](Self::stopped).
@@ -100,8 +125,8 @@ impl WorkerHandle {
 
     /// A snapshot of the worker; `None` if it does not run any more.
     pub async fn status(&self) -> Option<WorkerStatus> {
-        let Snapshot { registered, draining, slots, .. } = self.ask_status()?.await.ok()?;
-        Some(WorkerStatus { registered, draining, slots })
+        let Snapshot { registered, draining, quiet, slots, .. } = self.ask_status()?.await.ok()?;
+        Some(WorkerStatus { registered, draining, quiet, slots })
     }
 
     /// Asks for a snapshot; `None` if the worker does not run any more.

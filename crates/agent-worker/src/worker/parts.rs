@@ -6,7 +6,7 @@ use agent_net::ServerApi;
 use agent_rtc::RoomConnector;
 
 use crate::job::coordination::Releases;
-use crate::job::task_count::TaskCount;
+use crate::job::user_tasks::UserTasks;
 use crate::telemetry::Meter;
 use crate::worker::settings::Settings;
 
@@ -17,7 +17,7 @@ pub(crate) struct Parts {
     pub(crate) api: ServerApi,
     pub(crate) meter: Arc<Meter>,
     /// Counts the tasks that run the user's code.
-    pub(crate) tasks: TaskCount,
+    pub(crate) tasks: UserTasks,
     /// Lease releases in flight.
     pub(crate) releases: Releases,
     /// The id that the server assigned at the last registration.
@@ -31,7 +31,7 @@ impl Parts {
             connector,
             api,
             meter: Arc::default(),
-            tasks: TaskCount::default(),
+            tasks: UserTasks::default(),
             releases: Releases::default(),
             worker_id: Mutex::new("".into()),
         }

@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) hooks: Hooks,
     /// How long jobs may continue when a signal, or the future of `run_until`, drains the worker.
     pub(crate) drain_timeout: Duration,
+    /// How long code of the user may block its thread before the log names it.
+    pub(crate) blocked_after: Duration,
     /// The seed of the jitter; `None`: random for each worker.
     pub(crate) seed: Option<u64>,
     /// Whether the agent has its name from the environment.
@@ -81,6 +83,7 @@ impl Default for Settings {
             coordination: CoordinationSettings::default(),
             hooks: Hooks::default(),
             drain_timeout: Duration::from_secs(3600),
+            blocked_after: Duration::from_secs(1),
             seed: None,
             agent_name_is_env: false,
         }

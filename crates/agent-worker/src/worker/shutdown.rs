@@ -57,6 +57,9 @@ impl Worker {
     /// after logging, with the [exit code](WorkerError::exit_code) of its error. It does the same if the
     /// runtime has no thread left to run the worker. In all other cases it returns, and `main` continues.
     ///
+    /// On SIGTSTP it accepts no new jobs ([`WorkerHandle::quiet`](crate::WorkerHandle::quiet)), and on
+    /// SIGCONT jobs again. Not if the standard input is a terminal: there Ctrl-Z suspends the program.
+    ///
     /// From the first call on, it handles these signals. After it has returned, the next signal ends the
     /// process, as nothing is left to drain and `main` does not end. A program that handles signals itself
     /// uses [`run_until`](Self::run_until).
@@ -120,11 +123,11 @@ struct Ended {
 
 async fn run_all(workers: Vec<Worker>, shutdown: impl Future) -> Ended {
     let mut handles = Vec::new();
-    let mut task_counts = Vec::new();
+    let mut taskss = Vec::new();
     let mut running = JoinSet::new();
     for worker in workers {
         handles.push((worker.handle(), worker.drain_timeout()));
-        task_counts.push(worker.setup.parts.tasks.clone());
+        taskss.push(worker.setup.parts.tasks.clone());
         running.spawn(worker.run().in_current_span());
     }
     let drain = || handles.iter().for_each(|(handle, within)| handle.start_drain(*within));
@@ -149,7 +152,7 @@ async fn run_all(workers: Vec<Worker>, shutdown: impl Future) -> Ended {
             }
         }
     }
-    for tasks in task_counts {
+    for tasks in taskss {
         ended.blocked += tasks.left_after(ABORT).await;
     }
     ended

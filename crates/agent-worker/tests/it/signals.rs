@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use agent_testkit::{JobSpec, MockJob, MockServer, ServerEvent};
+use agent_testkit::{JobSpec, MockJob, MockServer, NoOutcome, ServerEvent};
 use agent_worker::{Agent, EndedJob, JobContext, JobResult, WorkerBuilder};
 
 use crate::support::subprocess::{self, Child, Log, Post, test_name};
@@ -329,6 +329,36 @@ async fn a_signal_ends_a_process_whose_main_does_not_return() {
     program.child.signal("TERM");
     program.logged(THIRD).await;
     assert_eq!(program.exit_code().await, Some(130));
+}
+
+/// As another supervisor's tools have it: TSTP before maintenance, CONT after it.
+#[tokio::test]
+async fn a_process_is_quiet_between_two_signals() {
+    let mut program = Program::running(Main::Guide, Job::Polite, |part| part.drain_timeout = MOMENT).await;
+    program.child.signal("TSTP");
+    program.logged("worker is quiet: no new jobs are accepted until an undrain").await;
+    let server_knows = async |expected: bool| {
+        let is_it =
+            |event: &ServerEvent| matches!(event, ServerEvent::Full { full, .. } if *full == expected);
+        tokio::time::timeout(SOON, program.server.wait_for(is_it)).await.expect("in time");
+    };
+    server_knows(true).await;
+    let spec = || JobSpec::room("room").agent_name("agent");
+    let refused = program.server.dispatch(spec()).await.unwrap().outcome_within(SOON).await;
+    assert!(matches!(refused, Err(NoOutcome::Unserved { .. })), "{refused:?}");
+    program.child.signal("CONT");
+    let again =
+        |report: &Report| matches!(report, Report::Logged(line) if line.contains("accepts new jobs again"));
+    let (then, _) = program.log.wait_for(0, SOON, again).await;
+    server_knows(false).await;
+    let other = program.server.dispatch(spec()).await.unwrap();
+    program.log.wait_for(then, SOON, |report| matches!(report, Report::Running)).await;
+    program.child.signal("TERM");
+    program.logged(FIRST).await;
+    for job in [program.job.as_ref().unwrap(), &other] {
+        assert_eq!(job.outcome_within(SOON).await.unwrap().to_string(), "success");
+    }
+    assert_eq!(program.exit_code().await, Some(0));
 }
 
 /// A terminal signals every process of its group, and a supervisor among them passes the signal on.

@@ -44,7 +44,13 @@ impl CapturedLog {
     }
 
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.bytes.0.lock().unwrap().clone()).unwrap()
+        self.reader()()
+    }
+
+    /// Returns the text so far, also on other threads.
+    pub(crate) fn reader(&self) -> impl Fn() -> String + Clone + Send + Sync + use<> {
+        let bytes = self.bytes.clone();
+        move || String::from_utf8(bytes.0.lock().unwrap().clone()).unwrap()
     }
 
     /// The lines that contain this text.

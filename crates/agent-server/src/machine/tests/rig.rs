@@ -427,7 +427,7 @@ fn show_sent(message: &server_message::Message) -> String {
         }
         Message::Termination(m) => format!("{} is terminated", m.job_id),
         Message::Pong(m) => format!("pong {}", m.last_timestamp),
-        other @ Message::Assignment(_) => panic!("the machine makes no tokens: {other:?}"),
+        other @ (Message::Assignment(_) | Message::GoAway(_)) => panic!("the machine sends none: {other:?}"),
     }
 }
 

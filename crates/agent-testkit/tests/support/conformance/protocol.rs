@@ -156,8 +156,11 @@ pub(crate) async fn pings_and_unknown_jobs(stage: &Stage) -> Vec<String> {
         }),
     )
     .await;
-    send(&mut socket, FromWorker::MigrateJob(wire::MigrateJobRequest { job_ids: vec!["AJ_none".into()] }))
-        .await;
+    send(
+        &mut socket,
+        FromWorker::MigrateJob(wire::MigrateJobRequest { job_ids: vec!["AJ_none".into()], jobs: Vec::new() }),
+    )
+    .await;
     send(&mut socket, FromWorker::UpdateWorker(wire::UpdateWorkerStatus { load: 0.5, ..Default::default() }))
         .await;
     send(&mut socket, FromWorker::Ping(wire::WorkerPing { timestamp: 42 })).await;

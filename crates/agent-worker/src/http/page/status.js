@@ -106,9 +106,10 @@ function showProblem(error) {
 const nameOf = (worker) => worker.agent_name || '(no agent name)';
 const rank = (state) => ['ready', 'waiting', 'draining', 'bad'].indexOf(state);
 
-function stateOf({ live, ready, draining, problem }) {
+function stateOf({ live, ready, draining, quiet, problem }) {
   if (!live) return { state: 'bad', text: `Not live: ${problem}` };
   if (draining) return { state: 'draining', text: 'Draining: accepts no new jobs' };
+  if (quiet) return { state: 'draining', text: 'Quiet: accepts no new jobs until an undrain' };
   if (!ready) return { state: 'waiting', text: `Not ready: ${problem}` };
   return { state: 'ready', text: 'Ready' };
 }

@@ -64,7 +64,8 @@ impl WorkerBuilder {
     }
 
     /// Samples the load of the machine, twice a second: 0 idle, 1 full. Unless set, the load is the share of
-    /// slots in use.
+    /// slots in use. Functions for processor time and memory, also within the limits of a container, are in
+    /// [`load`](crate::load).
     #[doc(alias = "load_fnc")]
     pub fn load(mut self, load: impl Fn() -> f32 + Send + Sync + 'static) -> Self {
         self.settings.hooks.load = Some(Arc::new(load));

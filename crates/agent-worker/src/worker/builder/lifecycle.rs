@@ -79,6 +79,14 @@ impl WorkerBuilder {
         self
     }
 
+    /// How long code of a job may block its thread before the log warns, with what it is and of which job,
+    /// while it does; 1 s unless set, [`Duration::MAX`] for never. A blocked thread runs no other job: a
+    /// handler blocks it as long as it does not await. The metric is `lk_agents_blocked_threads_total`.
+    pub fn blocked_after(mut self, limit: Duration) -> Self {
+        self.settings.blocked_after = limit;
+        self
+    }
+
     /// How long a cancelled handler may take to return before it is aborted; 10 s unless set.
     #[doc(alias = "shutdown_process_timeout")]
     pub fn grace(mut self, grace: Duration) -> Self {

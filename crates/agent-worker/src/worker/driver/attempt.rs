@@ -19,8 +19,8 @@ use crate::job::context::JobContext;
 use crate::job::join_options::JoinOptions;
 use crate::job::panics::caught;
 use crate::job::spec::AttemptSpec;
-use crate::job::task_count::Counted;
 use crate::job::temporary::{classified, join_failure};
+use crate::job::user_tasks::Counted;
 use crate::worker::redact;
 
 /// The in-process half of an attempt that has not started. Dropping it ends the attempt, and reports that.
@@ -78,7 +78,8 @@ impl Attempt {
     /// Runs the attempt.
     pub(crate) fn run(self, spec: AttemptSpec) -> impl Future<Output = ()> + Send + 'static {
         let scope = Arc::clone(&self.links.scope);
-        scope.redaction().scope(self.call(spec)).instrument(scope.span().clone())
+        let attempt = scope.tasks().watched("the handler".into(), scope.span(), self.call(spec));
+        scope.redaction().scope(attempt).instrument(scope.span().clone())
     }
 
     async fn call(self, spec: AttemptSpec) {

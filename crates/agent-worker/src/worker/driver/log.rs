@@ -72,6 +72,8 @@ const fn job_of_notice(notice: &Notice) -> Option<&JobId> {
         | Notice::ConnectionLost { .. }
         | Notice::DescriptorsExhausted { .. }
         | Notice::Full(_)
+        | Notice::Quiet { .. }
+        | Notice::StillDraining { .. }
         | Notice::Draining { .. }
         | Notice::Violation(_) => None,
     }
@@ -288,8 +290,18 @@ impl Log {
                 tracing::info!(%agent, "worker is at full capacity, marking as unavailable")
             }
             Notice::Full(false) => tracing::info!(%agent, "worker is below capacity, marking as available"),
+            Notice::Quiet { quiet: true, jobs } => {
+                tracing::info!(%agent, jobs, "worker is quiet: no new jobs are accepted until an undrain");
+            }
+            Notice::Quiet { quiet: false, jobs } => {
+                tracing::info!(%agent, jobs, "worker accepts new jobs again");
+            }
             Notice::Draining { jobs, within } => {
                 tracing::info!(%agent, jobs, ?within, "worker is draining: no new jobs are accepted");
+            }
+            Notice::StillDraining { jobs, left } => {
+                let left = Duration::from_secs(left.as_secs());
+                tracing::info!(%agent, jobs, ?left, "worker is still draining");
             }
             Notice::Violation(violation) => {
                 if let Some(more) = self.limit.admit(Line::Violation(*violation)) {

@@ -5,6 +5,7 @@
 
 mod alarm;
 mod attempt;
+mod blocking;
 mod cleanup;
 mod executor;
 mod job;
@@ -33,8 +34,8 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use agent_core::{
-    Config, DescriptorBudget, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, LinkError, Notice, Output,
-    StopError, Time, Worker,
+    CancelReason, Config, DescriptorBudget, DrainReport, EndedJob, Input, Job, JobId, Lifecycle, LinkError,
+    Notice, Output, StopError, Time, Worker,
 };
 use agent_net::{
     AssignedUrlError, ConnectError as NetError, FrameSocket, SocketEvent, assigned_url, connect_websocket,
@@ -57,6 +58,7 @@ use crate::worker::server::Server;
 use crate::worker::settings::RoomSettings;
 use alarm::Alarm;
 use attempt::Attempt;
+use blocking::BlockingThread;
 use cleanup::Cleanup;
 use executor::RunningAttempt;
 use job::JobHandle;
@@ -67,6 +69,14 @@ pub(crate) enum Command {
         within: Duration,
     },
     Stop,
+    /// Accept no new jobs (`true`), or jobs again.
+    Quiet(bool),
+    /// Cancel a job; the answer is whether the worker has it.
+    Cancel {
+        job: JobId,
+        reason: CancelReason,
+        answer: oneshot::Sender<bool>,
+    },
     Lifecycle {
         job: JobId,
         answer: oneshot::Sender<Option<Lifecycle>>,
@@ -163,6 +173,8 @@ impl Driver {
         let mut load = tokio::time::interval(LOAD_INTERVAL);
         load.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut alarm = Alarm::new();
+        let Parts { tasks, settings, meter, .. } = &*self.parts;
+        let _watching = BlockingThread::start(tasks.clone(), settings.blocked_after, Arc::clone(meter));
         loop {
             if let Some(result) = self.carry_out() {
                 self.closing.send_replace(true);
@@ -291,6 +303,8 @@ impl Driver {
             | Notice::ClosedUnconfirmed { .. }
             | Notice::DescriptorsExhausted { .. }
             | Notice::Full(_)
+            | Notice::Quiet { .. }
+            | Notice::StillDraining { .. }
             | Notice::Draining { .. } => {}
         }
     }
@@ -347,7 +361,9 @@ impl Driver {
             };
             let _ = inputs.send(Input::Prepared(result));
         };
-        self.asking.spawn(hooks.redaction.scope(preparing).in_current_span());
+        let span = Span::current();
+        let preparing = self.parts.tasks.watched("`on_start`".into(), &span, preparing);
+        self.asking.spawn(hooks.redaction.scope(preparing).instrument(span));
     }
 
     fn ask(&mut self, offer: agent_core::OfferId, job: Arc<Job>) {
@@ -373,6 +389,7 @@ impl Driver {
             };
             let _ = inputs.send(input);
         };
+        let asking = self.parts.tasks.watched("`on_request`".into(), &span, asking);
         self.asking.spawn(self.parts.settings.hooks.redaction.scope(asking).instrument(span));
     }
 
@@ -441,6 +458,7 @@ impl Driver {
                 drop(begun);
                 leftovers.await;
             };
+            let task = self.parts.tasks.watched("the cleanup".into(), &span, task);
             self.in_background(redaction.scope(task).instrument(span));
         }
     }
@@ -502,6 +520,7 @@ impl Driver {
                 Err(_) => tracing::warn!("{what} took more than 10 s and was dropped"),
             }
         };
+        let call = self.parts.tasks.watched(what.into(), &span, call);
         self.in_background(self.parts.settings.hooks.redaction.scope(call).instrument(span));
     }
 
@@ -511,6 +530,15 @@ impl Driver {
                 self.machine.handle_input(Input::DrainRequested { within }, self.now())
             }
             Command::Stop => self.machine.handle_input(Input::StopRequested, self.now()),
+            Command::Quiet(true) => self.machine.handle_input(Input::QuietRequested, self.now()),
+            Command::Quiet(false) => self.machine.handle_input(Input::UndrainRequested, self.now()),
+            Command::Cancel { job, reason, answer } => {
+                let found = self.machine.has_job(&job);
+                let _ = answer.send(found);
+                if found {
+                    self.machine.handle_input(Input::CancelRequested { job, reason }, self.now());
+                }
+            }
             Command::Lifecycle { job, answer } => {
                 let _ = answer.send(self.machine.lifecycle(&job));
             }

@@ -1,5 +1,6 @@
-//! Termination signals. They are received on their own thread, since blocking code of jobs may occupy every
-//! thread of the program's runtime. agent-core's `Shutdown` decides what each signal means.
+//! Signals to stop, and to be quiet. They are received on their own thread, since blocking code of jobs may
+//! occupy every thread of the program's runtime. agent-core's `Shutdown` decides what each signal to stop
+//! means.
 
 mod log;
 mod os;
@@ -25,7 +26,7 @@ use agent_core::{
 };
 
 use crate::worker::handle::WorkerHandle;
-use os::OsSignals;
+use os::{OsSignal, OsSignals};
 
 /// The process's only listener, once started, as a signal is for the whole process.
 static LISTENER: Mutex<Option<Arc<Listener>>> = Mutex::new(None);
@@ -170,7 +171,11 @@ impl Listener {
             let wakes = self.lock().runs.values().any(|run| run.first.is_none());
             let due = due.and_then(|due| self.started.checked_add(due - Time::ZERO));
             tokio::select! {
-                () = signals.next() => self.signalled(),
+                signal = signals.next() => match signal {
+                    OsSignal::Stop => self.signalled(),
+                    OsSignal::Quiet => self.of_all(WorkerHandle::quiet),
+                    OsSignal::Undrain => self.of_all(WorkerHandle::undrain),
+                },
                 () = tokio::time::sleep_until(due.unwrap_or(self.started)), if due.is_some() => self.timed_out(),
                 () = tokio::time::sleep(WAKE_INTERVAL), if wakes => self.wake(),
                 () = self.changed.notified() => {}
@@ -182,6 +187,12 @@ impl Listener {
     fn wake(&self) {
         for run in self.lock().runs.values().filter(|run| run.first.is_none()) {
             drop(run.runtime.spawn(future::ready(())));
+        }
+    }
+
+    fn of_all(&self, command: fn(&WorkerHandle)) {
+        for run in self.lock().runs.values() {
+            run.workers.iter().for_each(|(worker, _)| command(worker));
         }
     }
 

@@ -164,7 +164,10 @@ async fn a_worker() {
     let runs = tokio::spawn(worker.run());
     assert!(handle.registered().await);
     let status: WorkerStatus = handle.status().await.unwrap();
-    check(&status, &json!({ "registered": true, "draining": false, "slots": SlotCounts::default() }));
+    check(
+        &status,
+        &json!({ "registered": true, "draining": false, "quiet": false, "slots": SlotCounts::default() }),
+    );
     let job = server.dispatch(JobSpec::room("lobby")).await.unwrap();
     assert!(!job.outcome().await.unwrap().is_success());
     let stats: WorkerStats = handle.stats();

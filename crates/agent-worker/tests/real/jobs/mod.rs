@@ -9,4 +9,6 @@ mod limits;
 mod long_running;
 mod outcomes;
 mod requests;
+#[cfg(unix)]
+mod rolling;
 mod talk;

@@ -145,9 +145,10 @@ pub(super) fn input(kind: InputKind, number: u64, known: &mut Known, server: &Se
                 ..Default::default()
             })))
         }
-        K::Migrate => {
-            worker_message(Some(Message::MigrateJob(wire::MigrateJobRequest { job_ids: vec![job] })))
-        }
+        K::Migrate => worker_message(Some(Message::MigrateJob(wire::MigrateJobRequest {
+            job_ids: vec![job],
+            jobs: Vec::new(),
+        }))),
         K::MemberLeft => Some(Input::MemberLeft { member, reason: DisconnectReason::ClientInitiated }),
         K::MemberLost => Some(Input::MemberLeft { member, reason: DisconnectReason::SignalClosed }),
         K::SpeakersChanged => Some(Input::SpeakersChanged { room, speakers: vec![Speaker::new("ada", 0.5)] }),

@@ -209,6 +209,7 @@ impl Jobs {
                 check(job.assigned == Some(to) && !twice, || format!("{termination:?} for worker {to}"))
             }
             Message::Assignment(_) => Err("the machine makes no tokens".to_owned()),
+            Message::GoAway(_) => Err("the machine does not go away".to_owned()),
         }
     }
 

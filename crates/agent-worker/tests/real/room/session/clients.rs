@@ -184,7 +184,9 @@ async fn calls_go_both_ways(pair: Pair) {
 
     // The last one needs a stream.
     for payload in ["", "é", &text(7_000), &text(500_000)] {
-        assert!(client.perform_rpc("agent", "echo", payload).await.expect("answered") == payload);
+        let answer = client.perform_rpc("agent", "echo", payload).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{} bytes: {error}", payload.len()));
+        assert!(answer == payload, "{} bytes", payload.len());
         let answer = room.perform_rpc("ada", "echo", payload).timeout(LARGE).await;
         assert!(answer.expect("answered") == payload, "{} bytes", payload.len());
     }

@@ -1,23 +1,41 @@
-//! What processes use, from `/proc`.
+//! What other processes use, from `/proc`.
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+
+use crate::usage::proportional_set;
 
 /// Processor time is counted in hundredths of a second (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Whose use is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Of {
+pub(crate) enum Of {
     Process(u32),
     /// All processes of a group that run now, with the children that they have waited for.
     Group(u32),
 }
 
 impl Of {
+    /// Memory in bytes, with shared pages counted in part, and the number of processes.
+    pub(crate) fn memory(self) -> Result<(u64, usize)> {
+        let pids = match self {
+            Self::Process(pid) => vec![pid],
+            Self::Group(group) => {
+                let mut all = numbers(Path::new("/proc"))?;
+                all.retain(|pid| stat(*pid).is_some_and(|stat| stat.group == group));
+                all
+            }
+        };
+        let file = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok();
+        let each: Vec<u64> = pids.iter().filter_map(|pid| proportional_set(&file(pid)?)).collect();
+        ensure!(!each.is_empty(), "{self:?} is gone");
+        Ok((each.iter().sum(), each.len()))
+    }
+
     /// Processor time so far, user and system, in seconds.
-    pub(super) fn processor_seconds(self) -> Result<f64> {
+    pub(crate) fn processor_seconds(self) -> Result<f64> {
         let ticks: u64 = match self {
             Self::Process(pid) => stat(pid).with_context(|| format!("process {pid} is gone"))?.ticks,
             Self::Group(group) => {
@@ -30,7 +48,7 @@ impl Of {
 }
 
 /// Resident memory of a process, in KiB.
-pub(super) fn resident_kib(pid: u32) -> Result<f64> {
+pub(crate) fn resident_kib(pid: u32) -> Result<f64> {
     let file = format!("/proc/{pid}/status");
     let text = std::fs::read_to_string(&file).context(file.clone())?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -39,7 +57,7 @@ pub(super) fn resident_kib(pid: u32) -> Result<f64> {
 }
 
 /// Processes that wait for a core, averaged over the last minute.
-pub(super) fn load_average() -> String {
+pub(crate) fn load_average() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or_default().to_owned()
 }
@@ -87,6 +105,8 @@ mod tests {
         let pid = std::process::id();
         assert!(resident_kib(pid).unwrap() > 100.0);
         assert!(Of::Process(pid).processor_seconds().unwrap() >= 0.0);
+        assert!(Of::Process(pid).memory().unwrap().0 > 100 << 10);
+        assert!(Of::Process(u32::MAX).memory().is_err());
         assert!(Of::Process(u32::MAX).processor_seconds().is_err());
     }
 }
