@@ -38,9 +38,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// that of the list of its regions, and two regions.
 const SHARES: u32 = 4;
 
-/// An HTTP client. Clones share their connections.
+/// An HTTP client that connects as the worker does: proxies, certificates, timeout. Clones share their
+/// connections.
 #[derive(Clone)]
-pub(crate) struct HttpClient {
+pub struct HttpClient {
     client: Client<Connector, Full<Bytes>>,
     slots: Arc<Semaphore>,
     options: NetOptions,
@@ -48,14 +49,17 @@ pub(crate) struct HttpClient {
 
 /// Why a request got no complete response.
 #[derive(Debug)]
-pub(crate) struct RequestError {
+pub struct RequestError {
     /// Whether the server may have received the request.
-    pub(crate) sent: bool,
-    pub(crate) source: Box<dyn Error + Send + Sync>,
+    pub sent: bool,
+    /// What failed.
+    pub source: Box<dyn Error + Send + Sync>,
 }
 
 impl HttpClient {
-    pub(crate) fn new(options: NetOptions) -> Self {
+    /// A client without connections.
+    #[must_use]
+    pub fn new(options: NetOptions) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -69,8 +73,12 @@ impl HttpClient {
         &self.options
     }
 
-    /// Sends a request and reads the whole response, of at most `max_body` bytes.
-    pub(crate) async fn send(
+    /// Sends a request and reads the whole response, of at most `max_body` bytes. Only the connection has a
+    /// time limit.
+    ///
+    /// # Errors
+    /// [`RequestError`] if there is no complete response.
+    pub async fn send(
         &self,
         request: Request<Full<Bytes>>,
         max_body: usize,

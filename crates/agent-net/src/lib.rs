@@ -43,6 +43,7 @@ pub use exhaustion::exhaustion;
 pub use failover::connect_websocket;
 pub use frame_socket::{FrameSocket, SocketEvent};
 pub use frames::{CloseReason, FrameError, Message, Role};
+pub use http_client::{HttpClient, RequestError};
 pub use options::{MediaPath, NetOptions, ProxyUrlError};
 pub use probe::{AddressProbe, RootProbe, probe_addresses, probe_root};
 pub use server_url::{ServerUrl, UrlError};

@@ -41,6 +41,7 @@ mod subscriptions;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod track_error;
 mod track_reader;
 mod transcripts;
@@ -84,6 +85,7 @@ pub use streams::{
     ByteParts, ByteReader, ByteStreams, ByteWriter, FileError, StreamBuilder, StreamContent, TextParts,
     TextReader, TextStreams, TextWriter, WholeBytes, WholeFile, WholeText,
 };
+pub use trace::TRACE_TARGET;
 pub use track_error::TrackError;
 pub use transcripts::{OwnTranscript, SpeechTranscript, Transcript, Transcripts};
 pub use video::EncodedVideoStream;

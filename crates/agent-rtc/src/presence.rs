@@ -6,6 +6,7 @@ use std::time::Duration;
 use agent_room::{DisconnectReason, Participant, ParticipantKind};
 
 use super::handle::Room;
+use super::trace::WaitSpan;
 
 /// Which participants to wait for with [`Room::wait_for_participant`]. The default matches every participant
 /// but us, without a time limit.
@@ -124,13 +125,22 @@ impl Room {
                 }
             }
         };
-        match filter.within {
+        let span = WaitSpan::begin(filter.identity.is_some());
+        let result = match filter.within {
             None => found.await,
             Some(within) => match tokio::time::timeout(within, found).await {
                 Ok(found) => found,
                 Err(_) => Err(WaitError::TimedOut { filter: filter.clone(), within }),
             },
+        };
+        match &result {
+            Ok(participant) => span.found(participant),
+            Err(WaitError::TimedOut { .. }) => {
+                span.failed("timed_out", "no such participant was there in time")
+            }
+            Err(WaitError::RoomOver(_)) => span.failed("room_ended", "the room ended first"),
         }
+        result
     }
 }
 

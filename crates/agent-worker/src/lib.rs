@@ -28,9 +28,9 @@
 //! The [`guide`] explains more, page by page.
 //!
 //! The rules are in `agent-core` and the room client in `agent-room`, both without I/O; this crate adds
-//! sockets, tasks and clocks. Unless the module `cli` is used, it installs no log subscriber, handles signals
-//! only in [`run_until_signal`](Worker::run_until_signal), and reads the environment only in
-//! [`from_env`](WorkerBuilder::from_env). A running worker raises the soft limit of open files of its process
+//! sockets, tasks and clocks. Unless the module `cli` is used, it installs no log subscriber and no exporter,
+//! handles signals only in [`run_until_signal`](Worker::run_until_signal), and reads the environment only in
+//! functions named `from_env`. A running worker raises the soft limit of open files of its process
 //! to the hard limit.
 //!
 //! # Features
@@ -39,6 +39,7 @@
 //! - `validate`, on by default: rules for metadata, from types that derive `garde::Validate`
 //! - `cli`: a command line, its log, and metrics for Prometheus: the module `cli`; includes `http`
 //! - `http`: health, status and jobs over HTTP: the module `http`
+//! - `otel`: traces of jobs for OpenTelemetry: the module `otel`
 //! - `media`: PCM of audio tracks, in and out: the module `media`
 //! - `recording`: files of encoded audio and video: the module `recording`
 //! - `embedded-store`: checkpoints in a local file that survives `kill -9`
@@ -63,6 +64,8 @@ pub mod load;
 pub mod media;
 pub mod metadata;
 pub mod net;
+#[cfg(feature = "otel")]
+pub mod otel;
 pub mod patterns;
 #[cfg(feature = "recording")]
 pub mod recording;

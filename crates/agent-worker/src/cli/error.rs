@@ -9,6 +9,8 @@ use agent_net::ApiError;
 
 use crate::cli::http::{AddressError, ListenError, TokenError};
 use crate::cli::log::LevelError;
+#[cfg(feature = "otel")]
+use crate::otel::TracesError;
 use crate::worker::WorkerError;
 use crate::worker::config_error::ConfigError;
 
@@ -44,6 +46,9 @@ pub(super) enum CliError {
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
     #[error(transparent)]
     Doctor(#[from] DoctorError),
+    #[cfg(feature = "otel")]
+    #[error(transparent)]
+    Traces(#[from] TracesError),
 }
 
 impl From<ConfigError> for CliError {
@@ -67,6 +72,8 @@ impl CliError {
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
             Self::Level(_) | Self::Address(_) | Self::Token(_) => WRONG_USE,
+            #[cfg(feature = "otel")]
+            Self::Traces(_) => WRONG_USE,
             Self::Config(error) => error.exit_code(),
             Self::Worker(error) => error.exit_code(),
             Self::Job(_)

@@ -21,6 +21,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use agent_proto::error_text;
 
+#[cfg(feature = "otel")]
+use crate::otel::trace_id;
+
 /// The members of every line.
 const MEMBERS: [&str; 4] = ["timestamp", "level", "name", "message"];
 
@@ -76,6 +79,13 @@ where
         let values = [now(), meta.level().as_str().into(), meta.target().into(), message];
         let mut line = Map::new();
         line.extend(MEMBERS.into_iter().map(str::to_owned).zip(values));
+        // Lines of a job only: others are of no trace.
+        #[cfg(feature = "otel")]
+        if fields.0.contains_key("job_id")
+            && let Some(id) = trace_id()
+        {
+            line.insert("trace_id".to_owned(), id.into());
+        }
         line.extend(fields.0);
         let mut text = Value::Object(line).to_string();
         text.push('\n');

@@ -11,15 +11,14 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+use agent_rtc::TRACE_TARGET;
+
 use crate::cli::args::{LogFormat, LogOptions, Mode};
 use crate::cli::json::JsonLines;
+use crate::telemetry::LIBRARIES;
 
 /// The environment variables of the level, of which the first one that is set counts.
 const VARIABLES: [&str; 3] = ["RUST_LOG", "LIVEKIT_LOG_LEVEL", "LOG_LEVEL"];
-
-/// Libraries whose details are about themselves.
-const LIBRARIES: [&str; 10] =
-    ["dimpl", "h2", "hyper", "hyper_util", "is", "mio", "rustls", "sctp_proto", "str0m", "tungstenite"];
 
 /// The level of the log is not one.
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +30,20 @@ pub(super) struct LevelError {
     found: String,
 }
 
-/// Installs the log. A subscriber that the program has installed before stays in place.
-pub(super) fn install(options: &LogOptions, mode: Mode) -> Result<(), LevelError> {
+/// A part of the subscriber.
+pub(super) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Installs the log, beside another layer. A subscriber that the program has installed before stays in place.
+pub(super) fn install(options: &LogOptions, mode: Mode, other: Option<BoxedLayer>) -> Result<(), LevelError> {
     let levels = levels(options, mode == Mode::Dev, |name| env::var(name).ok())?;
     let usual = if mode == Mode::Start { LogFormat::Json } else { LogFormat::Text };
-    let layer: Box<dyn Layer<Registry> + Send + Sync> = match options.log_format.unwrap_or(usual) {
+    let layer: BoxedLayer = match options.log_format.unwrap_or(usual) {
         LogFormat::Json => Box::new(JsonLines::to(io::stderr)),
         LogFormat::Text => Box::new(text()),
     };
-    let _ = tracing_subscriber::registry().with(layer.with_filter(levels)).try_init();
+    let mut layers: Vec<BoxedLayer> = vec![Box::new(layer.with_filter(levels))];
+    layers.extend(other);
+    let _ = tracing_subscriber::registry().with(layers).try_init();
     Ok(())
 }
 
@@ -55,14 +59,16 @@ fn levels(
 ) -> Result<Targets, LevelError> {
     let set = |name: &'static str| variable(name).filter(|text| !text.is_empty()).map(|text| (name, text));
     let option = options.log_level.clone().map(|text| ("--log-level", text));
-    match option.or_else(|| VARIABLES.into_iter().find_map(set)) {
-        Some((given_by, text)) => parse(given_by, &text),
+    let levels = match option.or_else(|| VARIABLES.into_iter().find_map(set)) {
+        Some((given_by, text)) => parse(given_by, &text)?,
         None if dev => {
             let quiet = LIBRARIES.map(|library| (library, LevelFilter::INFO));
-            Ok(Targets::new().with_default(LevelFilter::DEBUG).with_targets(quiet))
+            Targets::new().with_default(LevelFilter::DEBUG).with_targets(quiet)
         }
-        None => Ok(Targets::new().with_default(LevelFilter::INFO)),
-    }
+        None => Targets::new().with_default(LevelFilter::INFO),
+    };
+    // Spans for traces are no part of a log.
+    Ok(levels.with_target(TRACE_TARGET, LevelFilter::OFF))
 }
 
 /// Levels separated by commas: `LEVEL`, `MODULE=LEVEL`, and in RUST_LOG also `MODULE`.
@@ -144,6 +150,17 @@ mod tests {
         assert!(shows(&targets, "my_agent::model", Level::DEBUG) && !shows(&targets, "other", Level::INFO));
         let targets = chosen(None, &[("RUST_LOG", "info,my_agent")], false).unwrap();
         assert!(shows(&targets, "my_agent", Level::TRACE) && !shows(&targets, "other", Level::DEBUG));
+    }
+
+    /// Whatever the level.
+    #[test]
+    fn spans_for_traces_are_not_logged() {
+        for level in ["trace", "agent_worker=trace", "agent_worker::trace=trace", "agent_worker::trace"] {
+            let targets = chosen(None, &[("RUST_LOG", level)], false).unwrap();
+            for level in [Level::ERROR, Level::TRACE] {
+                assert!(!shows(&targets, TRACE_TARGET, level), "{level}");
+            }
+        }
     }
 
     #[test]

@@ -44,6 +44,9 @@
 //! The log is written to the standard error. Its level is `--log-level`, `RUST_LOG`, `LIVEKIT_LOG_LEVEL` or
 //! `LOG_LEVEL`, whichever is set first, and otherwise `info`, or `debug` of everything but libraries in
 //! `dev`. If the program has installed a `tracing` subscriber before, that one is used.
+//!
+//! With the feature `otel`, `start`, `dev`, `connect` and `simulate` export [traces](crate::guide::traces) if
+//! the environment names a collector; the end of the program waits at most five seconds for the last ones.
 
 mod args;
 pub mod doctor;
@@ -56,6 +59,7 @@ mod settings;
 mod status;
 #[cfg(unix)]
 mod systemd;
+mod traces;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -73,6 +77,7 @@ use agent_proto::text::line;
 use crate::cli::args::{Args, Command, CommonOptions, Mode};
 use crate::cli::error::CliError;
 use crate::cli::http::{HttpAddress, admin_token};
+use crate::cli::traces::ProgramTraces;
 use crate::telemetry::Exporter;
 use crate::worker::builder::WorkerBuilder;
 
@@ -183,21 +188,24 @@ async fn execute(command: Command, worker: WorkerBuilder) -> ExitCode {
 async fn carry_out(command: Command, worker: WorkerBuilder) -> Result<(), CliError> {
     match command {
         Command::Start(options) => {
-            let worker = prepare(worker, &options.common, Mode::Start)?;
-            keep_running(worker, http::address(&options.http, Mode::Start)?).await
+            let run = async |worker| keep_running(worker, http::address(&options.http, Mode::Start)?).await;
+            traced(worker, &options.common, Mode::Start, run).await
         }
         Command::Dev(options) => {
-            let worker = prepare(worker, &options.common, Mode::Dev)?;
-            keep_running(worker, http::address(&options.http, Mode::Dev)?).await
+            let run = async |worker| keep_running(worker, http::address(&options.http, Mode::Dev)?).await;
+            traced(worker, &options.common, Mode::Dev, run).await
         }
         Command::Connect(options) => {
-            job::connect(prepare(worker, &options.common, Mode::OneJob)?, options).await
+            let common = options.common.clone();
+            traced(worker, &common, Mode::OneJob, async |worker| job::connect(worker, options).await).await
         }
         Command::Simulate(options) => {
-            job::simulate(prepare(worker, &options.common, Mode::OneJob)?, options).await
+            let common = options.common.clone();
+            traced(worker, &common, Mode::OneJob, async |worker| job::simulate(worker, options).await).await
         }
         Command::Doctor(options) => {
-            let worker = prepare(worker, &options.common, Mode::OneJob)?;
+            log::install(&options.common.log, Mode::OneJob, None)?;
+            let worker = settings::complete(worker, &options.common, Mode::OneJob);
             Ok(doctor::run(worker, http::address(&options.http, Mode::Start)?).await?)
         }
         Command::Status(options) => status::status(&options).await,
@@ -205,10 +213,20 @@ async fn carry_out(command: Command, worker: WorkerBuilder) -> Result<(), CliErr
     }
 }
 
-/// Installs the log, and completes the settings of the worker.
-fn prepare(worker: WorkerBuilder, options: &CommonOptions, mode: Mode) -> Result<WorkerBuilder, CliError> {
-    log::install(&options.log, mode)?;
-    Ok(settings::complete(worker, options, mode))
+/// Installs the log and, if the environment asks for it, the exporter of traces; completes the settings of
+/// the worker, and runs it.
+async fn traced(
+    worker: WorkerBuilder,
+    options: &CommonOptions,
+    mode: Mode,
+    run: impl AsyncFnOnce(WorkerBuilder) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let traces = ProgramTraces::start()?;
+    log::install(&options.log, mode, traces.layer())?;
+    traces.announce();
+    let result = run(settings::complete(worker, options, mode)).await;
+    traces.end().await;
+    result
 }
 
 async fn keep_running(worker: WorkerBuilder, http: Option<HttpAddress>) -> Result<(), CliError> {

@@ -25,6 +25,7 @@
 //! - [`coordination`]: leader election among jobs, and messages between them
 //! - [`redis`]: the server behind checkpoints and coordination: its URL, prefix, rights and failover
 //! - [`metrics`]: the metrics of a worker, and its log
+//! - [`traces`]: the traces of jobs, for OpenTelemetry
 //! - [`health`]: health, status and jobs of a running worker over HTTP
 //! - [`best_practices`]: production checklist: what is built in, what you need, and deployment
 //! - [`deployment`]: systemd, Kubernetes, containers, and one static file
@@ -79,6 +80,10 @@ pub mod next_steps {}
 /// The metrics of a worker, and its log.
 #[doc = include_str!("metrics.md")]
 pub mod metrics {}
+
+/// Traces of jobs, for OpenTelemetry.
+#[doc = include_str!("traces.md")]
+pub mod traces {}
 
 /// Health, status and jobs of a running worker over HTTP.
 #[doc = include_str!("health.md")]

@@ -13,6 +13,7 @@ use agent_rtc::{Dropped, JoinError, JoinRequest, JoinSession, RoomConnection};
 
 use crate::job::join_options::JoinOptions;
 use crate::job::room_watch::RoomWatch;
+use crate::telemetry::JoinSpan;
 use crate::worker::parts::Parts;
 
 /// The connection to the job's room once it is joined, and what joining needs. Shared by all attempts.
@@ -67,7 +68,9 @@ impl RoomSlot {
                 request.auto_subscribe = options.auto_subscribe.unwrap_or(request.auto_subscribe);
                 request.e2ee = options.e2ee.or(request.e2ee);
                 request.force_relay = options.force_relay.unwrap_or(request.force_relay);
+                let span = JoinSpan::begin(request.e2ee.is_some());
                 let joined = self.parts.connector.connect(request).await;
+                span.end(&joined);
                 self.parts.meter.joined(begun.elapsed(), joined.is_ok());
                 if joined.as_ref().is_err_and(JoinError::is_out_of_descriptors) {
                     let _ = self.inputs.send(Input::DescriptorsExhausted);

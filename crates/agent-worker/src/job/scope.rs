@@ -18,6 +18,7 @@ use agent_rtc::BoxFuture;
 
 use crate::job::panics::caught;
 use crate::job::user_tasks::UserTasks;
+use crate::telemetry::AttemptTrace;
 use crate::worker::redact::Redaction;
 
 /// The callbacks and tasks of one attempt, shared by its context and its driver.
@@ -25,6 +26,7 @@ pub(crate) struct Scope {
     state: Mutex<State>,
     /// The span of the job.
     span: Span,
+    trace: AttemptTrace,
     runtime: Handle,
     /// Time limit of a callback that is registered after the cleanup.
     late: Duration,
@@ -55,9 +57,15 @@ struct Task {
 
 impl Scope {
     /// Must be called within the runtime.
-    pub(crate) fn new(span: Span, late: Duration, tasks: UserTasks, redaction: Redaction) -> Arc<Self> {
+    pub(crate) fn new(
+        span: Span,
+        trace: AttemptTrace,
+        late: Duration,
+        tasks: UserTasks,
+        redaction: Redaction,
+    ) -> Arc<Self> {
         let (runtime, ended) = (Handle::current(), Notify::new());
-        Arc::new(Self { state: Mutex::default(), span, runtime, late, tasks, redaction, ended })
+        Arc::new(Self { state: Mutex::default(), span, trace, runtime, late, tasks, redaction, ended })
     }
 
     pub(crate) fn tasks(&self) -> &UserTasks {
@@ -66,6 +74,10 @@ impl Scope {
 
     pub(crate) fn span(&self) -> &Span {
         &self.span
+    }
+
+    pub(crate) const fn trace(&self) -> &AttemptTrace {
+        &self.trace
     }
 
     pub(crate) const fn redaction(&self) -> &Redaction {
@@ -239,7 +251,8 @@ mod tests {
     use super::*;
 
     fn scope() -> Arc<Scope> {
-        Scope::new(Span::none(), Duration::from_secs(10), UserTasks::default(), Redaction::default())
+        let (trace, late) = (AttemptTrace::default(), Duration::from_secs(10));
+        Scope::new(Span::none(), trace, late, UserTasks::default(), Redaction::default())
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
-//! Statistics and metrics of a worker: [`WorkerStats`](crate::stats::WorkerStats) for its handles, and
-//! metrics for the recorder that the program has installed for the `metrics` facade.
+//! Statistics, metrics and traces of a worker: [`WorkerStats`](crate::stats::WorkerStats) for its handles,
+//! metrics for the recorder that the program has installed for the `metrics` facade, and `spans` for a
+//! subscriber that exports traces.
 //!
 //! `table` lists every metric that this crate records; the guide shows the same table. A `Meter` belongs to
 //! one worker: it takes its handles when the worker starts, so that nothing is looked up for each job, and
@@ -15,6 +16,7 @@ mod histogram;
 mod labels;
 pub(crate) mod line_limit;
 mod meter;
+mod spans;
 pub(crate) mod table;
 
 #[cfg(feature = "cli")]
@@ -24,3 +26,9 @@ pub(crate) use gauges::GaugeGuard;
 pub(crate) use histogram::{SECONDS, TimeHistogram};
 pub(crate) use labels::{OTHER, process_label};
 pub(crate) use meter::{Meter, WorkerGauges};
+pub(crate) use spans::{AttemptTrace, JoinSpan, TraceSpan};
+
+/// Libraries whose details are about themselves.
+#[cfg(any(feature = "cli", feature = "otel"))]
+pub(crate) const LIBRARIES: [&str; 10] =
+    ["dimpl", "h2", "hyper", "hyper_util", "is", "mio", "rustls", "sctp_proto", "str0m", "tungstenite"];

@@ -5,7 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -14,7 +13,6 @@ use agent_rtc::JoinError;
 
 use crate::agent::AnyAgent;
 use crate::job::attempt::AttemptLinks;
-use crate::job::attempt_room::AttemptRoom;
 use crate::job::context::JobContext;
 use crate::job::join_options::JoinOptions;
 use crate::job::panics::caught;
@@ -69,10 +67,10 @@ impl Attempt {
         assigned: Instant,
         texts: Arc<ErrorTexts>,
     ) -> Self {
-        let (room, inputs) = (Arc::clone(&links.room), links.inputs.clone());
-        let end = AttemptEndGuard { job, room, inputs, end: Some(AttemptEnd::Aborted) };
+        let links = Arc::new(links);
+        let end = AttemptEndGuard { job, links: Arc::clone(&links), end: Some(AttemptEnd::Aborted) };
         let _counted = links.parts.tasks.counted();
-        Self { agent, links: Arc::new(links), assigned, texts, end, _counted }
+        Self { agent, links, assigned, texts, end, _counted }
     }
 
     /// Runs the attempt.
@@ -85,8 +83,12 @@ impl Attempt {
     async fn call(self, spec: AttemptSpec) {
         // Dropped in reverse order: the end is reported after everything else is gone.
         let Self { _counted, mut end, agent, links, assigned, texts } = self;
-        let AttemptLinks { parts, room, cancel, checkpoints, inputs, .. } = &*links;
+        let AttemptLinks { parts, room, cancel, scope, checkpoints, inputs } = &*links;
         let (job, number) = (Arc::clone(&spec.job), spec.number);
+        let begun = Instant::now();
+        if number == 1 {
+            scope.trace().launched(assigned.elapsed());
+        }
         let checked = catch_unwind(AssertUnwindSafe(|| agent.check(&job)));
         if !matches!(checked, Ok(Ok(()))) {
             return end.report(end_of(&*agent, checked, &texts));
@@ -117,6 +119,7 @@ impl Attempt {
         tokio::task::yield_now().await;
         if number == 1 {
             parts.meter.launched(assigned.elapsed());
+            scope.trace().called(begun.elapsed());
         }
         let (ctx, failed) = JobContext::new(spec, Arc::clone(&links));
         let handler = AssertUnwindSafe(async { Arc::clone(&agent).run(ctx).await }).catch_unwind();
@@ -172,17 +175,18 @@ fn classify_join(error: JoinError) -> JobError {
 /// Reports the end of the attempt to the machine: exactly once, also if the task is dropped.
 struct AttemptEndGuard {
     job: JobId,
-    room: Arc<AttemptRoom>,
-    inputs: UnboundedSender<Input>,
+    links: Arc<AttemptLinks>,
     end: Option<AttemptEnd>,
 }
 
 impl AttemptEndGuard {
     fn report(&mut self, end: AttemptEnd) {
         if self.end.take().is_some() {
-            let room_gone = self.room.connection().is_some_and(|connection| !connection.is_connected());
+            let AttemptLinks { room, cancel, scope, inputs, .. } = &*self.links;
+            scope.trace().ended(&end, cancel.reason());
+            let room_gone = room.connection().is_some_and(|connection| !connection.is_connected());
             let job = self.job.clone();
-            let _ = self.inputs.send(Input::AttemptEnded { job, end, room_gone });
+            let _ = inputs.send(Input::AttemptEnded { job, end, room_gone });
         }
     }
 }

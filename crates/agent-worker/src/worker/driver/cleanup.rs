@@ -12,14 +12,18 @@ use agent_core::{Input, JobId, callback_time};
 use agent_proto::text::line;
 
 use crate::job::attempt_room::AttemptRoom;
+use crate::job::cancel::CancelSignal;
 use crate::job::scope::{CallbackEnd, Scope, run_callback};
-use crate::telemetry::Meter;
+use crate::telemetry::{Meter, TraceSpan};
 
 /// The cleanup of one attempt.
 pub(super) struct Cleanup {
     pub(super) job: JobId,
     pub(super) attempt: u32,
     pub(super) scope: Arc<Scope>,
+    /// Its span in the trace of the attempt, if there is one.
+    pub(super) trace: Option<TraceSpan>,
+    pub(super) cancel: CancelSignal,
     /// Callbacks may still use it.
     pub(super) room: Arc<AttemptRoom>,
     /// Time limit of the whole cleanup.
@@ -103,6 +107,8 @@ impl Drop for Cleanup {
         // A callback may hold its own context, which holds the callbacks: this breaks the cycle.
         self.scope.drop_callbacks();
         self.room.end();
+        drop(self.trace.take());
+        self.scope.trace().finish(self.cancel.reason());
         let _ = self.inputs.send(Input::Cleaned { job: self.job.clone(), attempt: self.attempt });
     }
 }

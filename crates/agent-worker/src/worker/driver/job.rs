@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use agent_core::{AbortCause, Config, Input, callback_time};
 use agent_net::AssignedUrlError;
@@ -21,6 +21,7 @@ use crate::job::checkpoint::Checkpoints;
 use crate::job::room_slot::RoomSlot;
 use crate::job::scope::Scope;
 use crate::job::spec::AttemptSpec;
+use crate::telemetry::{AttemptTrace, TraceSpan};
 use crate::worker::parts::Parts;
 
 pub(super) struct JobHandle {
@@ -98,6 +99,14 @@ impl JobHandle {
         begun
     }
 
+    /// The span of the log for a cleanup, as a part of its span in the trace.
+    pub(super) fn cleanup_span(&self, trace: Option<&TraceSpan>) -> Span {
+        let Some(trace) = trace else { return self.scope.span().clone() };
+        let span = log_span(&self.spec, &self.parts);
+        trace.contains(&span);
+        span
+    }
+
     /// Aborts everything, without a cleanup.
     pub(super) fn abandon(&self) {
         self.attempt.iter().for_each(RunningAttempt::abort);
@@ -135,6 +144,11 @@ impl Drop for JobHandle {
 fn scope(spec: &AttemptSpec, parts: &Parts) -> Arc<Scope> {
     let Config { agent_name, cleanup_timeout, cleanup_callback_timeout, .. } = &parts.settings.rules;
     let late = callback_time(*cleanup_callback_timeout, *cleanup_timeout, 1);
-    let span = log::job_span(agent_name, &spec.job, Some(spec.number));
-    Scope::new(span, late, parts.tasks.clone(), parts.settings.hooks.redaction.clone())
+    let span = log_span(spec, parts);
+    let trace = AttemptTrace::begin(&spec.job, spec.number, agent_name, &parts.worker_id(), &span);
+    Scope::new(span, trace, late, parts.tasks.clone(), parts.settings.hooks.redaction.clone())
+}
+
+fn log_span(spec: &AttemptSpec, parts: &Parts) -> Span {
+    log::job_span(&parts.settings.rules.agent_name, &spec.job, Some(spec.number))
 }

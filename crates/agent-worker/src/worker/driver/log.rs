@@ -17,6 +17,10 @@ use crate::job::panics::Caught;
 use crate::telemetry::line_limit::LineLimit;
 use crate::worker::stats::WorkerStats;
 
+/// The target of the spans of jobs.
+#[cfg(feature = "otel")]
+pub(crate) const SPAN_TARGET: &str = module_path!();
+
 /// The span of a job, of an attempt or outside one, with the request id if the job's metadata has one.
 ///
 /// At the level of errors, so that a filter that shows a line shows its span, too.

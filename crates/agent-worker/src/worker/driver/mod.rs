@@ -15,6 +15,8 @@ mod setup;
 mod snapshot;
 
 pub(crate) use executor::{Executor, Tasks};
+#[cfg(feature = "otel")]
+pub(crate) use log::SPAN_TARGET as LOG_SPAN_TARGET;
 pub(crate) use setup::Setup;
 pub(crate) use snapshot::Snapshot;
 #[cfg(feature = "http")]
@@ -227,7 +229,7 @@ impl Driver {
                 Output::Ask { offer, job } => self.ask(offer, job),
                 Output::Start { job, token, url, waited } => {
                     self.parts.meter.assigned(waited);
-                    self.start(job, token, url);
+                    self.start(job, token, url, waited);
                 }
                 Output::Retry { job, attempt } => {
                     self.parts.meter.retry();
@@ -393,11 +395,12 @@ impl Driver {
         self.asking.spawn(self.parts.settings.hooks.redaction.scope(asking).instrument(span));
     }
 
-    fn start(&mut self, job: Arc<Job>, token: Secret, url: Option<String>) {
+    fn start(&mut self, job: Arc<Job>, token: Secret, url: Option<String>, waited: Option<Duration>) {
         let id = job.id.clone();
         let spec = AttemptSpec { job, number: 1, room: RoomGrant { url, token } };
         let request = self.join_request(&spec);
         let handle = JobHandle::new(spec, Arc::clone(&self.parts), request, self.input_sender.clone());
+        waited.inspect(|waited| handle.scope.trace().assigned(*waited));
         self.jobs.insert(id.clone(), handle);
         self.gauges.active += 1;
         self.start_attempt(&id);
@@ -443,13 +446,16 @@ impl Driver {
     fn clean(&mut self, job: &JobId, attempt: u32, within: Duration) {
         let Some(handle) = self.jobs.get_mut(job) else { return };
         let scope = Arc::clone(&handle.scope);
-        let span = scope.span().clone();
+        let cancel = handle.cancel.clone();
+        let trace = scope.trace().shutdown(cancel.reason());
+        let span = handle.cleanup_span(trace.as_ref());
         let (inputs, meter) = (self.input_sender.clone(), Arc::clone(&self.parts.meter));
         let (cancelled, redaction) = (Arc::clone(&scope), scope.redaction().clone());
         let leftovers = cleanup::find_leftovers(cancelled, Arc::clone(&meter));
         let callback_timeout = self.parts.settings.rules.cleanup_callback_timeout;
         let (job, room) = (job.clone(), Arc::clone(&handle.room));
-        let cleanup = Cleanup { job, attempt, scope, room, within, callback_timeout, inputs, meter };
+        let cleanup =
+            Cleanup { job, attempt, scope, trace, cancel, room, within, callback_timeout, inputs, meter };
         // Most attempts have nothing to clean up: then dropping the cleanup reports its end.
         if !handle.scope.end_if_clean() {
             let begun = handle.begin_cleanup(within);
