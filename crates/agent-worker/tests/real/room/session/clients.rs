@@ -25,7 +25,7 @@ struct Pair {
     room: Room,
     client: OfficialClient,
     kind: ClientKind,
-    _server: RealServer,
+    server: RealServer,
 }
 
 impl Pair {
@@ -41,7 +41,7 @@ impl Pair {
         let knows =
             |state: &agent_testkit::ClientState| state.others.iter().any(|one| one.identity == "agent");
         client.wait_for_state(knows, SOON).await.expect("it knows the agent");
-        Some(Self { room, client, kind, _server: server })
+        Some(Self { room, client, kind, server })
     }
 }
 
@@ -142,7 +142,7 @@ async fn bytes_go_both_ways(pair: Pair) {
 }
 
 async fn streams_at_once_do_not_mix(pair: Pair) {
-    let Pair { room, mut client, .. } = pair;
+    let Pair { room, mut client, server, .. } = pair;
     let mut texts = room.text_streams("in");
     client.register_text_streams("out").await.expect("registered");
     let all: Vec<String> = (0..20).map(|number| format!("{number} ").repeat(20_000)).collect();
@@ -151,7 +151,7 @@ async fn streams_at_once_do_not_mix(pair: Pair) {
         futures_util::future::join_all(all.iter().map(|text| room.send_text("out", text).into_future())),
     );
     let failed = (to_agent.iter().find(|sent| sent.is_err()), to_client.iter().find(|sent| sent.is_err()));
-    assert!(matches!(failed, (None, None)), "{failed:?}");
+    assert!(matches!(failed, (None, None)), "{failed:?}\n{}", server.log().tail(60));
     let (mut received, mut received_by_client) = (Vec::new(), Vec::new());
     for _ in &all {
         received.push(next_text(&mut texts).await.2);
@@ -168,7 +168,7 @@ async fn streams_at_once_do_not_mix(pair: Pair) {
 }
 
 async fn calls_go_both_ways(pair: Pair) {
-    let Pair { room, client, kind, .. } = pair;
+    let Pair { room, client, kind, server } = pair;
     room.register_rpc_method("echo", |request: RpcRequest| async move { request.payload })
         .await
         .expect("registered");
@@ -185,7 +185,8 @@ async fn calls_go_both_ways(pair: Pair) {
     // The last one needs a stream.
     for payload in ["", "é", &text(7_000), &text(500_000)] {
         let answer = client.perform_rpc("agent", "echo", payload).await;
-        let answer = answer.unwrap_or_else(|error| panic!("{} bytes: {error}", payload.len()));
+        let log = || server.log().tail(60);
+        let answer = answer.unwrap_or_else(|error| panic!("{} bytes: {error}\n{}", payload.len(), log()));
         assert!(answer == payload, "{} bytes", payload.len());
         let answer = room.perform_rpc("ada", "echo", payload).timeout(LARGE).await;
         assert!(answer.expect("answered") == payload, "{} bytes", payload.len());
@@ -225,7 +226,7 @@ async fn calls_go_both_ways(pair: Pair) {
 #[tokio::test]
 async fn transcripts_of_an_agent_arrive_as_those_of_their_speakers() {
     let kind = ClientKind::Python12;
-    let Some(Pair { room: listener, mut client, _server: server, .. }) = Pair::join(kind).await else {
+    let Some(Pair { room: listener, mut client, server, .. }) = Pair::join(kind).await else {
         return;
     };
     client.register_text_streams("lk.transcription").await.expect("registered");
