@@ -3,9 +3,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use agent_core::{ProcessorUse, Time};
+use tokio::time::Instant;
+
+use agent_core::{LoadMeter, ProcessorUse, Time};
 
 use crate::load::cgroup::{Groups, field};
 
@@ -98,6 +101,22 @@ impl Memory {
         });
         let groups = self.groups.memory().map(|memory| share(memory.used, memory.limit));
         groups.chain(machine).reduce(f32::max)
+    }
+}
+
+/// A function that measures at each call.
+pub(super) fn sampled(
+    meter: LoadMeter,
+    measure: impl FnMut(Time) -> Option<f32> + Send + 'static,
+) -> impl Fn() -> f32 + Send + Sync + 'static {
+    let started = Instant::now();
+    let state = Mutex::new((meter, measure));
+    move || {
+        let now = Time::ZERO + started.elapsed();
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (meter, measure) = &mut *state;
+        let share = measure(now);
+        meter.measured(share, now)
     }
 }
 

@@ -40,19 +40,17 @@ mod linux;
 mod tests;
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use agent_core::{LoadMeter, Time};
+use agent_core::LoadMeter;
 
 #[cfg(target_os = "linux")]
-use linux::{Memory, Processors};
+use linux::{Memory, Processors, sampled};
 
 /// The load by processor time: see the [module](self).
 #[derive(Clone, Debug)]
 #[must_use]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there is nothing to measure"))]
 pub struct CpuLoad {
     meter: LoadMeter,
     of_process: bool,
@@ -61,6 +59,7 @@ pub struct CpuLoad {
 /// The load by memory: see the [module](self).
 #[derive(Clone, Debug)]
 #[must_use]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there is nothing to measure"))]
 pub struct MemoryLoad {
     meter: LoadMeter,
 }
@@ -168,22 +167,5 @@ pub fn max(
     move || {
         let (one, other) = (one(), other());
         one.max(other)
-    }
-}
-
-/// A function that measures at each call.
-#[cfg(target_os = "linux")]
-fn sampled(
-    meter: LoadMeter,
-    measure: impl FnMut(Time) -> Option<f32> + Send + 'static,
-) -> impl Fn() -> f32 + Send + Sync + 'static {
-    let started = Instant::now();
-    let state = Mutex::new((meter, measure));
-    move || {
-        let now = Time::ZERO + started.elapsed();
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (meter, measure) = &mut *state;
-        let share = measure(now);
-        meter.measured(share, now)
     }
 }

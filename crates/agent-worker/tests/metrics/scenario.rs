@@ -331,6 +331,10 @@ async fn jobs_of_all_kinds(recorded: &mut Recorded) {
     ] {
         assert_eq!(recorded.gauge(gauge), level, "{gauge}");
     }
+    stage.worker.quiet();
+    while !stage.worker.status().await.unwrap().quiet {}
+    recorded.look();
+    assert_eq!(recorded.gauge("worker_quiet scenario"), 1.0);
     stage.worker.start_drain(LONG);
     while !stage.worker.status().await.unwrap().draining {}
     recorded.look();
