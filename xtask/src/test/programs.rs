@@ -35,6 +35,7 @@ const ALONE: &[(&str, &str)] = &[
     ("bin router", "a late packet is a change of the sound that is measured"),
     ("file_elections", "who leads next is held to a second after the lease"),
     ("real::audio_out", "a late packet is a change of the sound that is measured"),
+    ("real::clients", "the Node.js client may wait for ever if it gets little processor time"),
     ("real::e2ee", "a late packet is a change of the sound that is measured"),
     ("real::e2ee_video", "clients that encode pictures are a load of their own"),
     ("real::pcm", "a late packet is a change of the sound that is measured"),

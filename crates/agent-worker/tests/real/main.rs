@@ -19,6 +19,7 @@ mod support;
 mod audio_out;
 #[cfg(feature = "redis")]
 mod checkpoint_stores;
+mod clients;
 mod coordination;
 #[cfg(feature = "cli")]
 mod doctor;

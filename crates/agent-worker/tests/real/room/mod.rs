@@ -6,5 +6,5 @@ mod media_paths;
 pub(crate) mod reconnect;
 mod regions;
 mod rules;
-mod session;
+pub(crate) mod session;
 mod udp_proxy;

@@ -1,13 +1,12 @@
 //! A session in a room of a real livekit-server, with an official client as the other participant.
 
-mod clients;
 mod data;
 mod data_tracks;
 mod dtmf;
 mod joins;
 mod packets;
 mod participants;
-mod streams;
+pub(crate) mod streams;
 mod subscriptions;
 
 use std::time::Duration;
@@ -17,9 +16,9 @@ use agent_worker::net::AccessToken;
 use agent_worker::room::{JoinRequest, RoomConnector, RoomEvents, WebRtc};
 use agent_worker::{Room, RoomEvent};
 
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-async fn join(server: &RealServer, room: &str, identity: &str) -> Room {
+pub(crate) async fn join(server: &RealServer, room: &str, identity: &str) -> Room {
     let token = server.token().identity(identity).join_room(room).can_update_own_metadata(true);
     join_with(server, token).await
 }

@@ -10,7 +10,7 @@ use super::{SOON, join};
 use crate::support::long;
 
 /// Content of this length that does not repeat soon, and is not compressible if `random`.
-pub(super) fn content(length: usize, random: bool) -> Vec<u8> {
+pub(crate) fn content(length: usize, random: bool) -> Vec<u8> {
     let mut state = 1_u32;
     let bytes = (0..length).map(|at| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

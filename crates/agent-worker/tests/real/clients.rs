@@ -13,8 +13,8 @@ use agent_worker::room::{
     WebRtc,
 };
 
-use super::streams::content;
-use super::{SOON, join};
+use crate::room::session::streams::content;
+use crate::room::session::{SOON, join};
 use crate::support::long;
 
 /// How long a stream of 10 MB may take on a busy machine.
