@@ -22,11 +22,7 @@ impl Of {
     pub(crate) fn memory(self) -> Result<(u64, usize)> {
         let pids = match self {
             Self::Process(pid) => vec![pid],
-            Self::Group(group) => {
-                let mut all = numbers(Path::new("/proc"))?;
-                all.retain(|pid| stat(*pid).is_some_and(|stat| stat.group == group));
-                all
-            }
+            Self::Group(group) => members(group)?.into_iter().map(|(pid, _)| pid).collect(),
         };
         let file = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok();
         let each: Vec<u64> = pids.iter().filter_map(|pid| proportional_set(&file(pid)?)).collect();
@@ -38,10 +34,7 @@ impl Of {
     pub(crate) fn processor_seconds(self) -> Result<f64> {
         let ticks: u64 = match self {
             Self::Process(pid) => stat(pid).with_context(|| format!("process {pid} is gone"))?.ticks,
-            Self::Group(group) => {
-                let all = numbers(Path::new("/proc"))?;
-                all.into_iter().filter_map(stat).filter(|stat| stat.group == group).map(|s| s.all_ticks).sum()
-            }
+            Self::Group(group) => members(group)?.iter().map(|(_, stat)| stat.all_ticks).sum(),
         };
         Ok(ticks as f64 / TICKS_PER_SECOND)
     }
@@ -68,6 +61,12 @@ struct Stat {
     ticks: u64,
     /// With those of its children that have ended.
     all_ticks: u64,
+}
+
+/// The processes of a group.
+fn members(group: u32) -> Result<Vec<(u32, Stat)>> {
+    let all = numbers(Path::new("/proc"))?.into_iter().filter_map(|pid| Some((pid, stat(pid)?)));
+    Ok(all.filter(|(_, stat)| stat.group == group).collect())
 }
 
 fn stat(pid: u32) -> Option<Stat> {

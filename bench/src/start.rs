@@ -158,7 +158,6 @@ async fn rounds(options: &Options) -> Result<[Vec<Start>; Kind::ALL.len()]> {
 }
 
 async fn start(kind: Kind, options: &Options, server: &MockServer, agent: &str) -> Result<Start> {
-    // What it is made of is prepared before it is measured.
     let begun = Instant::now();
     let running = kind.start(&options.program, server, agent).await?;
     let is_it = |event: &ServerEvent| matches!(event, ServerEvent::Registered { agent_name, .. } if agent_name == agent);

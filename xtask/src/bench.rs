@@ -8,11 +8,8 @@ use crate::workspace::{cargo, root};
 
 /// Runs the benchmark with these options; returns whether it succeeded.
 pub(crate) fn run(options: &[&str]) -> Result<bool> {
-    let bench = |command: &str, options: &[&str]| {
-        let mut cargo = Command::new(cargo());
-        cargo.current_dir(root()).args([command, "--quiet", "--release", "--package", "agent-bench"]);
-        Ok(cargo.args(options).status().context("cargo could not be started")?.success())
-    };
+    let bench =
+        |command, options: &[&str]| release(command, &[&["--package", "agent-bench"], options].concat());
     // It starts a second program, which `cargo run` does not build.
     if options.first() == Some(&"echo") && !bench("build", &["--bins"])? {
         return Ok(false);
@@ -25,17 +22,16 @@ pub(crate) fn run(options: &[&str]) -> Result<bool> {
 
 /// Builds the example `greeter` as one static file, as the guide's page on deployment has it.
 fn static_greeter() -> Result<bool> {
-    let mut cargo = Command::new(cargo());
-    cargo.current_dir(root()).args([
-        "build",
-        "--quiet",
-        "--release",
-        "--target",
-        "x86_64-unknown-linux-musl",
-    ]);
-    let built = cargo.args(["--bin", "greeter"]).status().context("cargo could not be started")?.success();
+    let built = release("build", &["--target", "x86_64-unknown-linux-musl", "--bin", "greeter"])?;
     if !built {
         eprintln!("it needs `rustup target add x86_64-unknown-linux-musl` and Debian's musl-tools");
     }
     Ok(built)
+}
+
+/// Runs a command of cargo in release mode; returns whether it succeeded.
+fn release(command: &str, options: &[&str]) -> Result<bool> {
+    let mut cargo = Command::new(cargo());
+    cargo.current_dir(root()).args([command, "--quiet", "--release"]).args(options);
+    Ok(cargo.status().context("cargo could not be started")?.success())
 }

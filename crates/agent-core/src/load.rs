@@ -32,9 +32,9 @@ pub struct ProcessorUse {
 }
 
 impl ProcessorUse {
-    /// The share, from 0 to 1, of the time of so many processors that was in use since the last call, by a
-    /// counter of all time in use. `None` at first, and if the counter cannot be right: in some containers
-    /// it goes back and forth.
+    /// The share of the processors' time that was used after the last call, from 0 to 1, by a counter of all
+    /// time that was used. `None` at first, and if the counter cannot be right: in some containers it goes
+    /// back and forth.
     #[allow(clippy::cast_possible_truncation, reason = "a share needs no more precision")]
     pub fn share(&mut self, used: Duration, processors: f32, now: Time) -> Option<f32> {
         let (before, at) = self.last.replace((used, now))?;

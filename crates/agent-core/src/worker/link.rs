@@ -193,7 +193,6 @@ impl Worker {
             .jobs
             .values()
             .filter(|entry| entry.state.phase().is_some_and(|phase| *phase != Phase::Stuck))
-            .map(|entry| entry.job.to_wire(entry.accept.identity_in(&entry.job.id)))
             .collect();
         self.out.extend(wire::migrate(&running).map(Output::Send));
         self.send_outbox(now);

@@ -7,7 +7,7 @@ use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
 use agent_proto::{MAX_FRAME_LEN, decode, encode};
 
-use super::entries::ReportedLoad;
+use super::entries::{Entry, ReportedLoad};
 use crate::answer::Accept;
 use crate::config::Config;
 use crate::job::{Job, JobId, JobLabels};
@@ -128,9 +128,11 @@ pub(super) fn load(reported: &ReportedLoad, seq: u64) -> Bytes {
 }
 
 /// The jobs that run, as many as fit into each message.
-pub(super) fn migrate(jobs: &[wire::Job]) -> impl Iterator<Item = Bytes> {
-    jobs.chunks(MAX_MIGRATED).map(|jobs| {
-        let (job_ids, jobs) = (jobs.iter().map(|job| job.id.clone()).collect(), jobs.to_vec());
+pub(super) fn migrate(jobs: &[&Entry]) -> impl Iterator<Item = Bytes> {
+    jobs.chunks(MAX_MIGRATED).map(|entries| {
+        let job_ids = entries.iter().map(|entry| entry.job.id.to_string()).collect();
+        let of = |entry: &&Entry| entry.job.to_wire(entry.accept.identity_in(&entry.job.id));
+        let jobs = entries.iter().map(of).collect();
         frame(worker_message::Message::MigrateJob(wire::MigrateJobRequest { job_ids, jobs }))
     })
 }

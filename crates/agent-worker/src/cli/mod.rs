@@ -252,7 +252,7 @@ async fn keep_running(worker: WorkerBuilder, http: Option<HttpAddress>) -> Resul
     Ok(())
 }
 
-/// Shows why the program ends. Nothing is lost if nobody reads it: the exit code shows it, too.
+/// Shows why the program ends. Nothing is lost if it is not read: the exit code shows it, too.
 fn ended_with(code: u8, error: &dyn Error) -> ExitCode {
     let _ = writeln!(io::stderr(), "error: {}", line(error_text::chain(error)));
     code.into()

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use agent_testkit::{JobSpec, MockJob, MockServer, NoOutcome, ServerEvent};
 use agent_worker::{Agent, EndedJob, JobContext, JobResult, WorkerBuilder};
 
+use crate::support::server_knows;
 use crate::support::subprocess::{self, Child, Log, Post, test_name};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -337,12 +338,7 @@ async fn a_process_is_quiet_between_two_signals() {
     let mut program = Program::running(Main::Guide, Job::Polite, |part| part.drain_timeout = MOMENT).await;
     program.child.signal("TSTP");
     program.logged("worker is quiet: no new jobs are accepted until an undrain").await;
-    let server_knows = async |expected: bool| {
-        let is_it =
-            |event: &ServerEvent| matches!(event, ServerEvent::Full { full, .. } if *full == expected);
-        tokio::time::timeout(SOON, program.server.wait_for(is_it)).await.expect("in time");
-    };
-    server_knows(true).await;
+    server_knows(&program.server, true).await;
     let spec = || JobSpec::room("room").agent_name("agent");
     let refused = program.server.dispatch(spec()).await.unwrap().outcome_within(SOON).await;
     assert!(matches!(refused, Err(NoOutcome::Unserved { .. })), "{refused:?}");
@@ -350,7 +346,7 @@ async fn a_process_is_quiet_between_two_signals() {
     let again =
         |report: &Report| matches!(report, Report::Logged(line) if line.contains("accepts new jobs again"));
     let (then, _) = program.log.wait_for(0, SOON, again).await;
-    server_knows(false).await;
+    server_knows(&program.server, false).await;
     let other = program.server.dispatch(spec()).await.unwrap();
     program.log.wait_for(then, SOON, |report| matches!(report, Report::Running)).await;
     program.child.signal("TERM");

@@ -46,6 +46,12 @@ pub(crate) mod unshared;
 
 use std::time::Duration;
 
+/// Waits until the server knows whether its worker takes jobs.
+pub(crate) async fn server_knows(server: &agent_testkit::MockServer, expected: bool) {
+    use agent_testkit::ServerEvent::Full;
+    within(server.wait_for(|event| matches!(event, Full { full, .. } if *full == expected))).await;
+}
+
 /// The output of a future that takes no longer than a minute, as nothing does that is waited for with this.
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("in time")

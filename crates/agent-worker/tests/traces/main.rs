@@ -137,7 +137,7 @@ async fn each_attempt_is_a_trace_with_the_official_names() {
     assert_eq!(parts[4].text("lk.pii.participant_identity"), Some("ada"));
     assert!(parts[4].text("lk.participant_id").unwrap().starts_with("PA_"));
 
-    // One in which nobody comes.
+    // One without a participant.
     let [root] = of_job(&spans, "alone")[..] else { panic!("one attempt") };
     let parts = below(&spans, root);
     assert_eq!(names(&parts), ["job_shutdown", "room_connect", "wait_for_participant"]);

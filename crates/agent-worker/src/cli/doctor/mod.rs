@@ -142,7 +142,7 @@ pub(super) async fn run(worker: WorkerBuilder, http: Option<HttpAddress>) -> Res
         async || machine::http_port(http).await,
         |check| {
             if is_terminal {
-                // Overwritten by the next one. Nothing is lost if nobody reads it.
+                // Overwritten by the next one. Nothing is lost if it is not read.
                 let _ = write!(io::stdout(), "\r\x1b[K… {}", check.as_str());
                 let _ = io::stdout().flush();
             }

@@ -9,16 +9,10 @@ use agent_worker::{JobContext, JobResult};
 
 use crate::support::http_reply::{Reply, request, send};
 use crate::support::served_worker::{Served, patient};
-use crate::support::within;
+use crate::support::{server_knows, within};
 
 async fn post(served: &Served, path: &str) -> Reply {
     request(served.address, "POST", path).await
-}
-
-/// Waits until the server knows whether the worker takes jobs.
-async fn server_knows(served: &Served, expected: bool) {
-    let is_it = |event: &ServerEvent| matches!(event, ServerEvent::Full { full, .. } if *full == expected);
-    within(served.server.wait_for(is_it)).await;
 }
 
 fn json_of(reply: &Reply) -> Value {
@@ -45,13 +39,13 @@ async fn a_quiet_worker_keeps_its_jobs_and_gets_no_others_until_an_undrain() {
     assert_eq!((status, &*why), (503, "quiet: no new jobs are accepted until an undrain"));
     assert_eq!(served.text("/healthz").await.0, 200);
 
-    server_knows(&served, true).await;
+    server_knows(&served.server, true).await;
     served.dispatch(JobSpec::room("kitchen")).await;
     within(served.server.wait_for(|event| matches!(event, ServerEvent::Unserved { .. }))).await;
 
     let worker = json_of(&post(&served, "/undrain").await);
     assert_eq!((&worker["quiet"], &worker["ready"]), (&json!(false), &json!(true)));
-    server_knows(&served, false).await;
+    server_knows(&served.server, false).await;
     served.dispatch(JobSpec::room("kitchen")).await;
     served.wait_for_json("/worker", |worker| worker["active_jobs"] == 2).await;
 }
