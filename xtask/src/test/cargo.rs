@@ -1,5 +1,6 @@
 //! One call of cargo, with its tests counted.
 
+use std::ffi::{OsStr, OsString};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use anyhow::Result;
 use super::outcome::{Counts, Outcome, failure};
 use super::process::{self, Output};
 use super::settings::Settings;
+use super::tools::succeeds;
 use crate::workspace::{cargo, root};
 
 /// A cargo command.
@@ -35,7 +37,7 @@ impl Cargo {
         Self { command, limit: settings.limit(), quiet: settings.beside }
     }
 
-    pub(super) fn env(mut self, name: &str, value: &str) -> Self {
+    pub(super) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
@@ -99,8 +101,17 @@ impl Cargo {
     }
 }
 
-/// cargo at a lower priority, as what it builds in the background must not disturb the tests.
+/// cargo with what other programs leave of the processor, as the checks must not disturb the tests.
 fn gently() -> Command {
+    // A process of the idle class gives way at once; one of the lowest priority may finish its slice of time.
+    let idle = |program: OsString| {
+        let mut command = Command::new("chrt");
+        command.args(["--idle", "0"]).arg(program);
+        command
+    };
+    if cfg!(target_os = "linux") && succeeds(&mut idle("true".into())) {
+        return idle(cargo());
+    }
     if !cfg!(unix) {
         return Command::new(cargo());
     }
@@ -130,6 +141,14 @@ mod tests {
         let failed = Outcome::Failed("1 failed: a".to_owned(), counts);
         assert_eq!(sh(script).test().unwrap(), failed);
         assert_eq!(Cargo { quiet: true, ..sh(script) }.test().unwrap(), failed);
+    }
+
+    #[test]
+    fn checks_are_cargo_with_the_processor_that_tests_leave() {
+        let settings = |beside| Settings { strict: false, long: false, beside };
+        let version = |beside| Cargo::new(&["--version"], settings(beside)).output().unwrap().unwrap();
+        assert!(version(true).iter().all(|line| line.starts_with("cargo ")), "{:?}", version(true));
+        assert_eq!(version(true), version(false));
     }
 
     #[cfg(unix)]

@@ -1,8 +1,9 @@
 //! `cargo xtask test`: every test suite that this machine's tools permit, with a summary line for each.
 //!
-//! Quick checks come first, then the test programs are built. Those without real tools run first; beside
-//! those with real tools, which mostly wait, the other checks run at the lowest priority; programs that must
-//! not be disturbed run at the end.
+//! Quick checks come first, then the test programs are built. Those without real tools run first, then those
+//! with real tools, which mostly wait, then those that must not disturb others. Beside them the other checks
+//! run with what they leave of the processor, in two rows. Programs that must have the machine for themselves
+//! run at the end.
 
 mod cargo;
 mod features;
@@ -36,11 +37,12 @@ pub(crate) fn run(names: &[&str], long: bool, strict: bool) -> Result<bool> {
     let chosen = suites::SUITES.iter().filter(|suite| names.is_empty() || names.contains(&suite.name));
     let settings = Settings { strict, long, beside: false };
     let mut report = Report::new(strict);
-    let (mut suites, mut beside) = (Vec::new(), Vec::new());
+    let (mut suites, mut rows) = (Vec::new(), Rows::default());
     for suite in chosen {
         match suite.run {
             Run::First(check) => checked(suite, check, settings).add_to(&mut report),
-            Run::Beside(check) => beside.push((suite, check)),
+            Run::Beside(check) => rows.beside.push((suite, check)),
+            Run::Apart(check) => rows.apart.push((suite, check)),
             Run::Programs { real } => match (suite.missing)(strict) {
                 Some(why) => report.add(suite.title, Outcome::Skipped(why), Duration::ZERO),
                 None => suites.push(ProgramSuite { title: suite.title, real, took: Duration::ZERO }),
@@ -48,10 +50,10 @@ pub(crate) fn run(names: &[&str], long: bool, strict: bool) -> Result<bool> {
         }
     }
     if !suites.is_empty() {
-        run_suites(&mut suites, &mut beside, settings, &mut report)?;
+        run_suites(&mut suites, &mut rows, settings, &mut report)?;
     }
     // There were no test programs to run beside.
-    for (suite, check) in beside {
+    for (suite, check) in rows.beside.into_iter().chain(rows.apart) {
         checked(suite, check, settings).add_to(&mut report);
     }
     println!("{report}");
@@ -61,6 +63,16 @@ pub(crate) fn run(names: &[&str], long: bool, strict: bool) -> Result<bool> {
 /// A line for each suite, for the usage text.
 pub(crate) fn list() -> String {
     suites::SUITES.iter().map(|suite| format!("    {:<10} {}\n", suite.name, suite.title)).collect()
+}
+
+/// A suite that is one check.
+type Checked = (&'static Suite, Check);
+
+/// The checks beside the test programs, one after another in each row.
+#[derive(Default)]
+struct Rows {
+    beside: Vec<Checked>,
+    apart: Vec<Checked>,
 }
 
 /// The result of a suite, and its duration.
@@ -88,7 +100,7 @@ fn checked(suite: &Suite, check: Check, settings: Settings) -> Found {
     found
 }
 
-fn all_checked(checks: Vec<(&Suite, Check)>, settings: Settings) -> Vec<Found> {
+fn all_checked(checks: Vec<Checked>, settings: Settings) -> Vec<Found> {
     checks.into_iter().map(|(suite, check)| checked(suite, check, settings)).collect()
 }
 
@@ -100,11 +112,11 @@ struct ProgramSuite {
     took: Duration,
 }
 
-/// Builds and runs the test programs, and beside those with real tools the other checks, which are then
-/// removed from the list.
+/// Builds and runs the test programs, and beside them the other checks, which are then removed from their
+/// rows.
 fn run_suites(
     suites: &mut [ProgramSuite],
-    beside: &mut Vec<(&'static Suite, Check)>,
+    rows: &mut Rows,
     settings: Settings,
     report: &mut Report,
 ) -> Result<()> {
@@ -125,21 +137,24 @@ fn run_suites(
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut ran = Vec::new();
-    for part in [Part::Plain, Part::Real, Part::Alone] {
+    let mut run_part = |part: Part| {
         let of_part: Vec<Program> = programs.iter().filter(|p| p.part == part).cloned().collect();
-        if of_part.is_empty() {
-            continue;
-        }
         let has = |real| of_part.iter().any(|program| program.real == real);
         let chosen = suites.iter_mut().filter(|suite| has(suite.real)).collect::<Vec<_>>();
-        let checks = if part == Part::Real { std::mem::take(beside) } else { Vec::new() };
-        let found = std::thread::scope(|scope| {
-            let checks = scope.spawn(move || all_checked(checks, Settings { beside: true, ..settings }));
-            let start = Instant::now();
-            ran.extend(runner::run_programs(of_part, width(part, cores), settings, &mut show));
-            chosen.into_iter().for_each(|suite| suite.took += start.elapsed());
-            checks.join()
-        });
+        let start = Instant::now();
+        ran.extend(runner::run_programs(of_part, width(part, cores), settings, &mut show));
+        chosen.into_iter().for_each(|suite| suite.took += start.elapsed());
+    };
+    let rows = std::mem::take(rows);
+    let settings_beside = Settings { beside: true, ..settings };
+    let found = std::thread::scope(|scope| {
+        let rows =
+            [rows.beside, rows.apart].map(|row| scope.spawn(move || all_checked(row, settings_beside)));
+        [Part::Plain, Part::Real, Part::Single].into_iter().for_each(&mut run_part);
+        rows.map(std::thread::ScopedJoinHandle::join)
+    });
+    run_part(Part::Alone);
+    for found in found {
         let Ok(found) = found else { bail!("a check beside the tests has panicked") };
         found.into_iter().for_each(|found| found.add_to(report));
     }
@@ -157,6 +172,6 @@ fn width(part: Part, cores: usize) -> Width {
     match part {
         Part::Plain => Width { programs: cores, tests: cores },
         Part::Real => Width { programs: cores.min(4), tests: (2 * cores).min(8) },
-        Part::Alone => Width { programs: 1, tests: cores },
+        Part::Single | Part::Alone => Width { programs: 1, tests: cores },
     }
 }

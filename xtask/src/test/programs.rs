@@ -21,6 +21,8 @@ pub(super) enum Part {
     Plain,
     /// Uses real tools, and mostly waits for them.
     Real,
+    /// One at a time, with nothing but the checks beside it, which get only what it leaves of the processor.
+    Single,
     /// With nothing else beside it.
     Alone,
 }
@@ -29,29 +31,32 @@ pub(super) enum Part {
 /// place in the order and its line in the report.
 const OF_MANY_SUBJECTS: &[&str] = &["it", "real", "testkit", "testkit_real"];
 
-/// The programs that must not be disturbed, and why.
-const ALONE: &[(&str, &str)] = &[
-    ("bin recorder", "a late packet is a change of the sound that is measured"),
-    ("bin router", "a late packet is a change of the sound that is measured"),
+/// The programs that other tests would disturb, or that would disturb others, and why.
+const SINGLE: &[(&str, &str)] = &[
     ("file_elections", "who leads next is held to a second after the lease"),
     ("real::audio_out", "a late packet is a change of the sound that is measured"),
-    ("real::clients", "the Node.js client may wait for ever if it gets little processor time"),
     ("real::e2ee", "a late packet is a change of the sound that is measured"),
     ("real::e2ee_video", "clients that encode pictures are a load of their own"),
-    ("real::pcm", "a late packet is a change of the sound that is measured"),
     ("real::relays", "a late packet is a change of the sound that is measured"),
-    ("real::video", "clients that encode pictures are a load of their own"),
     ("real::status_page", "5,000 jobs and a browser are a load of their own"),
+    ("real::video", "clients that encode pictures are a load of their own"),
     ("real_checkpoint_kills", "what a kill repeats is held to 50 ms"),
     ("real_elections", "who leads next is held to a second after the lease"),
-    ("real_recorder", "a late packet is a change of the sound that is measured"),
     ("real_stream_memory", "thousands of calls and streams are a load of their own"),
     ("real_survival", "twenty rooms at once are a load of their own"),
 ];
 
+/// The programs that nothing may disturb, and why.
+const ALONE: &[(&str, &str)] = &[
+    ("bin recorder", "a late packet is a change of the sound that is measured"),
+    ("bin router", "a late packet is a change of the sound that is measured"),
+    ("real::clients", "the Node.js client may wait for ever if it gets little processor time"),
+    ("real::pcm", "a packet that is 30 ms late is a change of the sound that is measured"),
+    ("real_recorder", "a late packet is a change of the sound that is measured"),
+];
+
 /// The longest programs, which begin first in their part, and why they take long.
 const FIRST: &[(&str, &str)] = &[
-    ("it::troubleshooting", "builds the quickstart"),
     ("it::reconnect", "hours of outages"),
     ("real::room", "a minute until a token is refused"),
     ("real::redis", "failovers and lost leases"),
@@ -126,6 +131,7 @@ fn program(line: &str, is_real: impl Fn(&str) -> bool) -> Result<Option<Program>
 fn part(name: &str, real: bool) -> Part {
     match real {
         _ if listed(ALONE, name).is_some() => Part::Alone,
+        _ if listed(SINGLE, name).is_some() => Part::Single,
         true => Part::Real,
         false => Part::Plain,
     }
@@ -206,7 +212,7 @@ mod tests {
 
     #[test]
     fn programs_that_run_alone_are_last_and_long_ones_first() {
-        let names = ["real_survival", "real_jobs", "lib agent_core", "real::redis"];
+        let names = ["real_recorder", "real_survival", "real_jobs", "lib agent_core", "real::redis"];
         let kind = |name: &str| if name.starts_with("lib ") { "lib" } else { "test" };
         let mut programs: Vec<Program> = names
             .iter()
@@ -214,13 +220,13 @@ mod tests {
             .collect();
         programs.sort_by_key(|program| (program.part, rank(&program.name)));
         let sorted: Vec<&str> = programs.iter().map(|program| program.name.as_str()).collect();
-        assert_eq!(sorted, ["lib agent_core", "real::redis", "real_jobs", "real_survival"]);
+        assert_eq!(sorted, ["lib agent_core", "real::redis", "real_jobs", "real_survival", "real_recorder"]);
     }
 
     #[test]
     fn listed_programs_exist() {
         let targets = targets::all().unwrap();
-        let named = ALONE.iter().chain(FIRST).map(|(name, _)| name);
+        let named = SINGLE.iter().chain(ALONE).chain(FIRST).map(|(name, _)| name);
         for name in named.chain(OF_MANY_SUBJECTS) {
             assert!(targets::is_there(&targets, name), "there is no test {name}");
         }

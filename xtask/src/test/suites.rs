@@ -27,8 +27,10 @@ pub(super) enum Run {
     First(Check),
     /// Test programs: those without real tools, or (`real`) those with them.
     Programs { real: bool },
-    /// Beside the test programs that wait for real tools.
+    /// Beside the test programs, one after another: cargo lets one command at a time use a target folder.
     Beside(Check),
+    /// Beside these, as it needs another folder.
+    Apart(Check),
 }
 
 pub(super) type Check = fn(Settings) -> Result<Outcome>;
@@ -107,7 +109,7 @@ pub(super) const SUITES: &[Suite] = &[
         // A workspace of its own, as its build needs cmake: the reference of Opus judges the default codec.
         title: "libopus judge",
         missing: tools::lacks_cmake,
-        run: Run::Beside(|settings| {
+        run: Run::Apart(|settings| {
             const PACKAGE: [&str; 2] = ["--manifest-path", "libopus/Cargo.toml"];
             let lints = ["--all-targets", "--target-dir", "target/libopus", "--", "--deny", "warnings"];
             for args in [&["fmt"][..], &["clippy"]] {
@@ -126,7 +128,7 @@ pub(super) const SUITES: &[Suite] = &[
         // Seeds that every build has to keep; others are for `cargo xtask sim --from S`.
         title: "simulator",
         missing: |_| None,
-        run: Run::Beside(|settings| {
+        run: Run::Apart(|settings| {
             let args = [&sim::BUILT[..], &["sim", "--seeds", "20000"]].concat();
             Cargo::new(&args, settings).check()
         }),
@@ -136,21 +138,21 @@ pub(super) const SUITES: &[Suite] = &[
         // Checked, not run: there is no systemd, Kubernetes or container engine here.
         title: "files for deployment",
         missing: tools::lacks_deploy,
-        run: Run::Beside(|_| deploy::check().map(|()| Outcome::Ok)),
+        run: Run::Apart(|_| deploy::check().map(|()| Outcome::Ok)),
     },
     Suite {
         name: "deny",
         // Licences, sources and bans of dependencies; known vulnerabilities are RELEASING.md's.
         title: "rules for dependencies",
         missing: tools::lacks_python,
-        run: Run::Beside(|_| deny::check().map(|()| Outcome::Ok)),
+        run: Run::Apart(|_| deny::check().map(|()| Outcome::Ok)),
     },
     Suite {
         name: "packages",
         // In the long run each crate is built from its package, without the others' sources.
         title: "packages",
         missing: |_| None,
-        run: Run::Beside(|settings| packages::check(settings.long).map(|()| Outcome::Ok)),
+        run: Run::Apart(|settings| packages::check(settings.long).map(|()| Outcome::Ok)),
     },
     Suite {
         name: "docs",

@@ -41,7 +41,8 @@ pub(super) fn select(targets: &[Target], real: bool) -> Vec<&str> {
 /// All integration tests: `tests/NAME.rs` and `tests/NAME/main.rs` of each package.
 pub(super) fn all() -> Result<Vec<Target>> {
     let mut found = Vec::new();
-    let mut crates = vec![root().join("bench"), root().join("examples"), root().join("xtask")];
+    let mut crates: Vec<_> =
+        ["bench", "examples", "quickstart", "xtask"].iter().map(|name| root().join(name)).collect();
     for entry in fs::read_dir(root().join("crates"))? {
         crates.push(entry?.path());
     }
@@ -107,7 +108,7 @@ mod tests {
     fn tests_are_found_and_sorted() {
         let targets = all().unwrap();
         let plain = select(&targets, false);
-        for name in ["architecture", "bench_smoke", "it", "testkit", "wire"] {
+        for name in ["architecture", "bench_smoke", "exits", "it", "testkit", "wire"] {
             assert!(plain.windows(2).any(|pair| pair == ["--test", name]), "{name}: {plain:?}");
         }
         for name in ["real", "real_chat_moderator", "real_survival", "testkit_real"] {

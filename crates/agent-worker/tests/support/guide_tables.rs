@@ -1,6 +1,6 @@
 //! The guide's file: its tables are compared, or written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// What happened, and the text about it.
@@ -9,8 +9,11 @@ pub(crate) type Line = (&'static str, String);
 /// Tables may be written at the same time.
 static FILE: Mutex<()> = Mutex::new(());
 
+/// Found from the manifest of any package of the workspace.
 fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/guide/troubleshooting.md")
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let root = folders.find(|folder| folder.join("Cargo.lock").is_file()).expect("a workspace");
+    root.join("crates/agent-worker/src/guide/troubleshooting.md")
 }
 
 /// Compares the lines with the table of this name, or writes them.

@@ -1,10 +1,10 @@
 //! Every line of the guide's tables of errors, produced by causing the problem.
 //!
-//! `UPDATE_GUIDE=1 cargo test --workspace --all-features --test it troubleshooting` rewrites the tables.
+//! `UPDATE_GUIDE=1 cargo test --workspace --all-features --test it troubleshooting` rewrites the tables. The
+//! quickstart's exit codes are those of `quickstart/tests/exits.rs`.
 
 mod agents;
 mod connecting;
-mod exits;
 #[cfg(unix)]
 mod limits;
 mod offers;
