@@ -62,7 +62,8 @@ fn document() -> Result<PathBuf> {
     let target = target_folder()?;
     let output = Command::new(cargo())
         .current_dir(root())
-        .args(["doc", "--workspace", "--all-features", "--no-deps", "--lib", "--quiet"])
+        // With the same features as the suite `docs`, so that crates are checked once.
+        .args(["doc", "--workspace", "--all-features", "--no-deps", "--lib", "--examples", "--quiet"])
         .env("RUSTDOC", copy_of_this_program(&target)?)
         .env("RUSTDOCFLAGS", "-Z unstable-options --output-format json --cap-lints allow")
         .env(AS_RUSTDOC, "1")

@@ -18,6 +18,8 @@ pub(super) struct Cargo {
     limit: Option<Duration>,
     /// Whether its output is shown only if it fails.
     quiet: bool,
+    /// Which of its output is read.
+    read: Output,
 }
 
 impl Cargo {
@@ -34,7 +36,8 @@ impl Cargo {
             command.arg("--no-fail-fast");
         }
         command.args(rest);
-        Self { command, limit: settings.limit(), quiet: settings.beside }
+        let read = if settings.beside { Output::All } else { Output::Stdout };
+        Self { command, limit: settings.limit(), quiet: settings.beside, read }
     }
 
     pub(super) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
@@ -54,6 +57,26 @@ impl Cargo {
         let status = self.run(|_| ())?;
         Ok(match status {
             Some(status) if status.success() => Outcome::Ok,
+            Some(status) => Outcome::failed(format!("see above ({status})")),
+            None => Outcome::failed(process::hung()),
+        })
+    }
+
+    /// As `check`; a warning about a crate of this workspace is a failure. To deny warnings would build all
+    /// dependencies once more.
+    pub(super) fn check_without_warnings(mut self) -> Result<Outcome> {
+        self.read = Output::All;
+        let (mut all, mut warned) = (String::new(), Vec::new());
+        let status = self.run(|line| {
+            all.extend([line, "\n"]);
+            warned.extend(warning(line).map(str::to_owned));
+        })?;
+        if self.quiet && !warned.is_empty() && status.is_some_and(|status| status.success()) {
+            print!("\n{all}");
+        }
+        Ok(match status {
+            Some(status) if status.success() && warned.is_empty() => Outcome::Ok,
+            Some(status) if status.success() => Outcome::failed(warned.join("; ")),
             Some(status) => Outcome::failed(format!("see above ({status})")),
             None => Outcome::failed(process::hung()),
         })
@@ -84,13 +107,13 @@ impl Cargo {
     /// Shows each line of its output and passes it on. No status: it was stopped after the timeout.
     fn run(&mut self, mut on_line: impl FnMut(&str)) -> Result<Option<ExitStatus>> {
         if !self.quiet {
-            return process::run_lines(&mut self.command, Output::Stdout, self.limit, |line| {
+            return process::run_lines(&mut self.command, self.read, self.limit, |line| {
                 println!("{line}");
                 on_line(&line);
             });
         }
         let mut all = String::new();
-        let status = process::run_lines(&mut self.command, Output::All, self.limit, |line| {
+        let status = process::run_lines(&mut self.command, self.read, self.limit, |line| {
             all.extend([&line, "\n"]);
             on_line(&line);
         })?;
@@ -99,6 +122,11 @@ impl Cargo {
         }
         Ok(status)
     }
+}
+
+/// The sum in a line of cargo about the warnings of a crate.
+fn warning(line: &str) -> Option<&str> {
+    line.strip_prefix("warning: ").filter(|sum| sum.starts_with('`') && sum.contains(" generated "))
 }
 
 /// cargo with what other programs leave of the processor, as the checks must not disturb the tests.
@@ -129,7 +157,7 @@ mod tests {
     fn sh(script: &str) -> Cargo {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Cargo { command, limit: None, quiet: false }
+        Cargo { command, limit: None, quiet: false, read: Output::Stdout }
     }
 
     #[cfg(unix)]
@@ -156,6 +184,18 @@ mod tests {
     fn a_failing_check_fails() {
         assert_eq!(sh("true").check().unwrap(), Outcome::Ok);
         assert!(matches!(sh("exit 3").check().unwrap(), Outcome::Failed(..)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_warning_is_a_failure_where_none_may_be() {
+        let script = "echo 'warning: unused variable' >&2; echo 'warning: `a` (lib) generated 1 warning' >&2";
+        let failed = Outcome::failed("`a` (lib) generated 1 warning");
+        assert_eq!(sh(script).check_without_warnings().unwrap(), failed);
+        assert_eq!(Cargo { quiet: true, ..sh(script) }.check_without_warnings().unwrap(), failed);
+        assert_eq!(sh("echo 'warning: no' >&2").check_without_warnings().unwrap(), Outcome::Ok);
+        assert!(matches!(sh("exit 3").check_without_warnings().unwrap(), Outcome::Failed(..)));
+        assert_eq!(sh(script).check().unwrap(), Outcome::Ok);
     }
 
     #[cfg(unix)]

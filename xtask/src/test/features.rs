@@ -8,12 +8,11 @@ use super::outcome::Outcome;
 use super::settings::Settings;
 use crate::packages::{Package, published};
 
-/// Builds of every run: a crate, and its only features.
-const ALWAYS: &[(&str, &str)] = &[
-    ("agent-worker", ""),
-    ("agent-worker-core", "serde"),
-    ("agent-worker-server", "serde"),
-    ("agent-worker-media", ""),
+/// Builds of every run: crates, and their only features. Those in one line share what they are built on. The
+/// quickstart builds that without features, too.
+const ALWAYS: &[(&[&str], &str)] = &[
+    (&["agent-worker", "agent-worker-media", "agent-worker-server"], "agent-worker-server/serde"),
+    (&["agent-worker-core"], "agent-worker-core/serde"),
 ];
 
 /// The crate whose features are also combined.
@@ -21,18 +20,28 @@ const COMBINED: &str = "agent-worker";
 
 /// Checks these; in the long run each crate without features and with each alone, and each two of the worker.
 pub(super) fn check(settings: Settings) -> Result<Outcome> {
-    let mut builds: Vec<_> =
-        ALWAYS.iter().map(|(name, feature)| ((*name).to_owned(), (*feature).to_owned())).collect();
+    let mut builds: Vec<(Vec<String>, String)> = ALWAYS
+        .iter()
+        .map(|(names, features)| {
+            (names.iter().map(|name| (*name).to_owned()).collect(), (*features).to_owned())
+        })
+        .collect();
     if settings.long {
-        builds = published()?.iter().flat_map(of_crate).collect();
+        let each = published()?;
+        let each = each.iter().flat_map(of_crate);
+        builds = each.map(|(name, features)| (vec![name], features)).collect();
     }
-    for (package, features) in &builds {
+    for (packages, features) in &builds {
         // clippy's warnings, unlike the compiler's, are denied without a new build of all dependencies.
-        let args =
-            ["clippy", "--quiet", "--package", package, "--no-default-features", "--features", features];
-        match Cargo::new(&[&args[..], &["--", "--deny", "warnings"]].concat(), settings).check()? {
+        let mut args = vec!["clippy", "--quiet", "--no-default-features", "--features", features];
+        args.extend(packages.iter().flat_map(|package| ["--package", package]));
+        args.extend(["--", "--deny", "warnings"]);
+        match Cargo::new(&args, settings).check()? {
             Outcome::Ok => {}
-            _ => return Ok(Outcome::failed(format!("{package} with the features {features:?}: see above"))),
+            _ => {
+                let packages = packages.join(", ");
+                return Ok(Outcome::failed(format!("{packages} with the features {features:?}: see above")));
+            }
         }
     }
     Ok(Outcome::Ok)
@@ -70,9 +79,15 @@ mod tests {
     #[test]
     fn the_builds_of_every_run_are_of_crates() {
         let published = published().unwrap();
-        for (name, feature) in ALWAYS {
-            let package = published.iter().find(|package| package.name == *name).unwrap();
-            assert!(feature.is_empty() || package.features.iter().any(|known| known == feature), "{name}");
+        for (names, features) in ALWAYS {
+            let packages = names.iter().map(|name| published.iter().find(|p| p.name == *name).unwrap());
+            let known: Vec<_> = packages
+                .flat_map(|p| p.features.iter().map(move |name| format!("{}/{name}", p.name)))
+                .collect();
+            assert!(
+                features.split(',').all(|feature| known.iter().any(|k| k == feature)),
+                "{features}: {known:?}"
+            );
         }
     }
 }
