@@ -140,12 +140,7 @@ impl Run {
 /// # Panics
 /// If the job cannot be run: no worker accepts it, or it has not ended after a day.
 pub async fn run_job<A: Agent>(agent: A, spec: JobSpec) -> Run {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let thread = start(agent, spec, move |run| drop(sender.send(run)));
-    match receiver.await {
-        Ok(run) => run,
-        Err(_) => ended_without_run(thread),
-    }
+    run_on_thread(UnderTest::new(agent), spec).await
 }
 
 /// As [`run_job`], for a test that is not async, such as one of proptest.
@@ -162,16 +157,25 @@ pub async fn run_job<A: Agent>(agent: A, spec: JobSpec) -> Run {
 /// As [`run_job`].
 pub fn run_job_blocking<A: Agent>(agent: A, spec: JobSpec) -> Run {
     let (sender, receiver) = std::sync::mpsc::channel();
-    let thread = start(agent, spec, move |run| drop(sender.send(run)));
+    let thread = start(UnderTest::new(agent), spec, move |run| drop(sender.send(run)));
     match receiver.recv() {
         Ok(run) => run,
         Err(_) => ended_without_run(thread),
     }
 }
 
+async fn run_on_thread(agent: UnderTest, spec: JobSpec) -> Run {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let thread = start(agent, spec, move |run| drop(sender.send(run)));
+    match receiver.await {
+        Ok(run) => run,
+        Err(_) => ended_without_run(thread),
+    }
+}
+
 /// Runs a job on a thread of its own, on virtual time.
-fn start<A: Agent>(
-    agent: A,
+fn start(
+    agent: UnderTest,
     spec: JobSpec,
     done: impl FnOnce(Run) + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
@@ -199,20 +203,17 @@ fn ended_without_run(thread: std::io::Result<JoinHandle<()>>) -> ! {
 /// # Panics
 /// As [`run_job`].
 pub async fn run_job_in_real_time<A: Agent>(agent: A, spec: JobSpec) -> Run {
-    run_here(agent, spec).await
+    run_here(UnderTest::new(agent), spec).await
 }
 
-async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
+async fn run_here(agent: UnderTest, mut spec: JobSpec) -> Run {
     // Only people who leave close the room: it stays open in a test without people.
     let server = MockServer::builder().seed(spec.seed).room_timeouts(LIMIT, DEPARTURE).start_in_process();
     let (sender, mut ended) = mpsc::unbounded_channel();
     let name = spec.agent_name.get_or_insert_with(|| "agent-under-test".to_owned()).clone();
     let configure = spec.worker.take().unwrap_or_else(|| Box::new(|builder: WorkerBuilder| builder));
-    let builder = server
-        .worker(Watched { agent: Arc::new(agent), order: Order::of(spec.seed), sender })
-        .agent_name(name)
-        .job_kind(spec.kind)
-        .seed(spec.seed);
+    let builder =
+        agent.worker_of(&server, spec.seed, sender).agent_name(name).job_kind(spec.kind).seed(spec.seed);
     let worker = match configure(builder).deployment(spec.deployment.clone()).build() {
         Ok(worker) => worker,
         Err(error) => failed(&format!("the worker's settings are invalid: {error}")),
@@ -303,6 +304,29 @@ async fn run_here<A: Agent>(agent: A, mut spec: JobSpec) -> Run {
 #[expect(clippy::panic, reason = "this is how a test fails")]
 fn failed(reason: &str) -> ! {
     panic!("{reason}")
+}
+
+/// The agent under test as one type, so that what runs it is compiled once and not for each agent.
+struct UnderTest(Box<WorkerOf>);
+
+type WorkerOf = dyn FnOnce(&MockServer, u64, mpsc::UnboundedSender<EndedJob>) -> WorkerBuilder + Send;
+
+impl UnderTest {
+    fn new(agent: impl Agent) -> Self {
+        Self(Box::new(|server, seed, sender| {
+            server.worker(Watched { agent: Arc::new(agent), order: Order::of(seed), sender })
+        }))
+    }
+
+    /// The settings of its worker, which sends the outcome of its job.
+    fn worker_of(
+        self,
+        server: &MockServer,
+        seed: u64,
+        sender: mpsc::UnboundedSender<EndedJob>,
+    ) -> WorkerBuilder {
+        (self.0)(server, seed, sender)
+    }
 }
 
 /// The agent under test, and a channel for the outcome of its job.
