@@ -61,6 +61,41 @@ fn crates_inherit() {
     assert_eq!(seen, crate::graph::WORKSPACE.members().count(), "a manifest was not looked at");
 }
 
+/// The files of programs that are built without tests (`test = false`), from the folder of the package. Those
+/// of another package are tested there.
+fn untested(toml: &str) -> Vec<&str> {
+    let programs = toml.split("\n[").filter(|section| section.starts_with("[bin]]"));
+    let untested = programs.filter(|section| section.lines().any(|line| line == "test = false"));
+    let paths =
+        untested.flat_map(|section| section.lines().filter_map(|line| line.strip_prefix("path = \"")));
+    paths.map(|path| path.trim_end_matches('"')).filter(|path| !path.starts_with("../")).collect()
+}
+
+/// A test in such a file would never run.
+#[test]
+fn programs_without_tests_have_none() {
+    let mut violations = Vec::new();
+    let mut seen = 0;
+    for path in super::FOLDERS.iter().flat_map(|folder| super::files(folder, "toml")) {
+        if !path.ends_with("Cargo.toml") {
+            continue;
+        }
+        let toml = super::read(&path);
+        for program in untested(&toml) {
+            seen += 1;
+            let file = path.with_file_name(program);
+            let files = match file.ends_with("main.rs") {
+                true => super::files(file.parent().unwrap().to_str().unwrap(), "rs"),
+                false => vec![file],
+            };
+            let tested = files.iter().filter(|file| super::read(file).contains("test]\n"));
+            violations.extend(tested.map(|file| format!("{} has tests that never run", file.display())));
+        }
+    }
+    super::none(&violations);
+    assert!(seen >= 5, "{seen} programs");
+}
+
 /// The sections of lints of a manifest, without the prefix that they have in that of the workspace.
 fn lints(toml: &str) -> Vec<&str> {
     let mut inside = false;
@@ -118,4 +153,11 @@ fn a_forgotten_clippy_key_is_found() {
         clippy("a", "allow-panic-in-tests = true\n", root),
         ["a lacks \"allow-unwrap-in-tests = true\" of the root's"]
     );
+}
+
+#[test]
+fn programs_without_tests_are_found() {
+    let toml = "[package]\n\n[[bin]]\npath = \"src/a.rs\"\n\n[[bin]]\npath = \"src/b.rs\"\ntest = false\n\n[[bin]]\n\
+        path = \"../c.rs\"\ntest = false\n\n[dependencies]\n";
+    assert_eq!(untested(toml), ["src/b.rs"]);
 }
