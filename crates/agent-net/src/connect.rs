@@ -117,7 +117,8 @@ impl<'a> Server<'a> {
             let tunnelled = tunnel(stream, proxy, endpoint, proxy_endpoint);
             open(limit.on(proxy_endpoint, "connection through the proxy", tunnelled).await?, limit).await
         };
-        route.try_addresses(limit, through_proxy).await
+        let opened = route.try_addresses(limit, through_proxy).await;
+        opened.map_err(|error| error.through_proxy(endpoint, proxy_endpoint))
     }
 }
 

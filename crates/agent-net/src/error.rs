@@ -12,6 +12,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What users have to check, under the names of the settings.
 const URL: &str = "the server URL (`.url(…)` or LIVEKIT_URL)";
+const PROXY: &str = "the proxy settings (`.net(…)`, or HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY)";
 const CREDENTIALS: &str =
     "the API key and secret (`.credentials(…)`, or LIVEKIT_API_KEY and LIVEKIT_API_SECRET)";
 
@@ -69,10 +70,20 @@ pub enum ConnectError {
         /// What is wrong with it.
         source: BoxError,
     },
-    /// The proxy did not connect to the server.
+    /// The proxy itself does not answer.
     #[error(
-        "the proxy {proxy} did not connect to {endpoint}: check the proxy settings (`.net(…)`, or HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY)"
+        "the proxy {proxy}, which is to connect to {endpoint}, does not answer: check that it runs, and {PROXY}"
     )]
+    ProxyUnreachable {
+        /// Host and port of the server.
+        endpoint: String,
+        /// Host and port of the proxy.
+        proxy: String,
+        /// Why it does not.
+        source: io::Error,
+    },
+    /// The proxy did not connect to the server.
+    #[error("the proxy {proxy} did not connect to {endpoint}: check {PROXY}")]
     Proxy {
         /// Host and port of the server.
         endpoint: String,
@@ -163,6 +174,23 @@ impl ConnectError {
         }
     }
 
+    /// The error of a connection through a proxy: what failed on the way to the proxy itself is not about the
+    /// server.
+    pub(super) fn through_proxy(self, endpoint: &str, proxy: &str) -> Self {
+        let source = match self {
+            Self::Unreachable { endpoint: at, source } | Self::Resolve { endpoint: at, source }
+                if at == proxy =>
+            {
+                source
+            }
+            Self::Timeout { endpoint: at, limit, step } if at == proxy => {
+                io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {limit:?} ({step})"))
+            }
+            other => return other,
+        };
+        Self::ProxyUnreachable { endpoint: endpoint.to_owned(), proxy: proxy.to_owned(), source }
+    }
+
     /// Whether another address of the same host may work: this one did not answer, or not like a server.
     pub(super) fn is_specific_to_address(&self) -> bool {
         match self {
@@ -170,6 +198,7 @@ impl ConnectError {
             | Self::Unreachable { .. }
             | Self::Tls { .. }
             | Self::Protocol { .. }
+            | Self::ProxyUnreachable { .. }
             | Self::Proxy { .. } => true,
             Self::Resolve { .. }
             | Self::TooManyOpenFiles { .. }

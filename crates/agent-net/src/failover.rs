@@ -112,6 +112,7 @@ fn may_work_elsewhere(error: &ConnectError) -> bool {
         ConnectError::Refused { status, .. } => *status >= 500 || *status == WRONG_REGION,
         ConnectError::TooManyOpenFiles { .. }
         | ConnectError::CaFile { .. }
+        | ConnectError::ProxyUnreachable { .. }
         | ConnectError::Proxy { .. }
         | ConnectError::Token { .. }
         | ConnectError::Address => false,

@@ -86,12 +86,20 @@ impl HttpClient {
         // Never closed.
         let _slot = self.slots.acquire().await;
         let response = self.client.request(request).await;
-        let response =
-            response.map_err(|error| RequestError { sent: !error.is_connect(), source: error.into() })?;
+        let response = response
+            .map_err(|error| RequestError { sent: !error.is_connect(), source: own_error(error.into()) })?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, max_body).collect().await;
         let body = body.map_err(|source| RequestError { sent: true, source })?;
         Ok(Response::from_parts(head, body.to_bytes()))
+    }
+}
+
+/// The error of our connector, which the client wraps in one that only says that connecting failed.
+fn own_error(error: Box<dyn Error + Send + Sync>) -> Box<dyn Error + Send + Sync> {
+    match error.source().and_then(|source| source.downcast_ref::<NotConnected>()) {
+        Some(own) => Box::new(own.clone()),
+        None => error,
     }
 }
 
@@ -101,16 +109,38 @@ impl fmt::Debug for HttpClient {
     }
 }
 
+/// Why there is no connection. The client keeps it behind a reference, so that it is shared.
+#[derive(Clone, Debug)]
+struct NotConnected(Arc<ConnectError>);
+
+impl fmt::Display for NotConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for NotConnected {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl From<ConnectError> for NotConnected {
+    fn from(error: ConnectError) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
 /// Opens connections in the same way as the worker's.
 #[derive(Clone)]
 struct Connector(NetOptions);
 
 impl Service<Uri> for Connector {
     type Response = Io;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Io, ConnectError>> + Send>>;
+    type Error = NotConnected;
+    type Future = Pin<Box<dyn Future<Output = Result<Io, NotConnected>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NotConnected>> {
         Poll::Ready(Ok(()))
     }
 

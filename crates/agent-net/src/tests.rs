@@ -21,7 +21,7 @@ mod authority;
 pub(crate) mod failover;
 mod refusals;
 
-use authority::authority;
+use authority::{authority, authority_with};
 
 const TOKEN: &str = "t0ken-that-no-text-may-show";
 
@@ -193,15 +193,31 @@ async fn invalid_certificates_are_refused() {
     let other = authority("localhost");
     let by_name = format!("wss://localhost:{port}/");
     let by_address = format!("wss://127.0.0.1:{port}/");
+    let valid = |from, to| {
+        authority_with("localhost", |says| {
+            (says.not_before, says.not_after) =
+                (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(to, 1, 1));
+        })
+    };
+    let (expired, early) = (valid(2020, 2021), valid(4000, 4001));
+    let by_expired = format!("wss://localhost:{}/", echo_server(Some(expired.acceptor.clone())).await);
+    let by_early = format!("wss://localhost:{}/", echo_server(Some(early.acceptor.clone())).await);
     let cases = [
-        ("the platform does not know it", NetOptions::default(), &by_name),
-        ("another authority", NetOptions::default().ca_file(&other.file), &by_name),
-        ("another host name", NetOptions::default().ca_file(&ca.file), &by_address),
+        ("the platform does not know it", NetOptions::default(), &by_name, "the authority's PEM file"),
+        (
+            "another authority",
+            NetOptions::default().ca_file(&other.file),
+            &by_name,
+            "the authority's PEM file",
+        ),
+        ("another host name", NetOptions::default().ca_file(&ca.file), &by_address, "another name"),
+        ("expired", NetOptions::default().ca_file(&expired.file), &by_expired, "has expired"),
+        ("of tomorrow", NetOptions::default().ca_file(&early.file), &by_early, "not valid yet"),
     ];
-    for (case, options, url) in cases {
+    for (case, options, url, wanted) in cases {
         let error = connect(url, &options).await.expect_err(case);
         let ConnectError::Tls { hint, .. } = &error else { panic!("{case}: {error:?}") };
-        assert!(hint.contains("not trusted"), "{case}: {error}");
+        assert!(hint.contains(wanted), "{case}: {error}");
     }
 }
 
@@ -225,7 +241,8 @@ async fn plain_against_encrypted_is_explained() {
     let plain = echo_server(None).await;
     let error = connect(&format!("wss://localhost:{plain}/"), &NetOptions::default()).await.unwrap_err();
     assert!(
-        matches!(error, ConnectError::Tls { .. }) && error.to_string().contains("wss:// against ws://"),
+        matches!(error, ConnectError::Tls { .. })
+            && error.to_string().contains("wss:// (or https://) against ws:// (or http://)"),
         "{error}"
     );
 
@@ -414,8 +431,10 @@ async fn a_proxy_that_refuses_or_is_not_there() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let options = NetOptions::default().proxy(&format!("http://127.0.0.1:{port}")).unwrap();
     let error = connect("ws://media.test/", &options).await.unwrap_err();
-    assert!(
-        matches!(&error, ConnectError::Unreachable { endpoint, .. } if *endpoint == format!("127.0.0.1:{port}")),
-        "{error:?}"
-    );
+    let gone = format!("127.0.0.1:{port}");
+    assert!(matches!(&error, ConnectError::ProxyUnreachable { proxy, .. } if *proxy == gone), "{error:?}");
+    let text = error.to_string();
+    for part in [&*gone, "media.test:80", "HTTP_PROXY"] {
+        assert!(text.contains(part) && !text.contains("LIVEKIT_URL"), "{part}: {text}");
+    }
 }

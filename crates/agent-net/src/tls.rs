@@ -68,16 +68,30 @@ fn read_roots(path: &Path) -> Result<RootCertStore, ConnectError> {
 }
 
 fn tls_error(endpoint: &str, error: io::Error) -> ConnectError {
+    use rustls::CertificateError as Certificate;
     use rustls::Error;
     let hint = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. })) => {
+            "its certificate has expired: renew it on the server, unless this machine's clock is wrong"
+        }
+        Some(Error::InvalidCertificate(
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. },
+        )) => {
+            "its certificate is not valid yet: check this machine's clock, and then the server's certificate"
+        }
+        Some(Error::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        )) => {
+            "its certificate is for another name: use a host that it names in the server URL (`.url(…)` or LIVEKIT_URL)"
+        }
         Some(Error::InvalidCertificate(_)) => {
-            "its certificate is not trusted; give the authority's PEM file (`ca_file(…)` or SSL_CERT_FILE), and check the host in the server URL (`.url(…)` or LIVEKIT_URL) and this machine's clock"
+            "its certificate is not trusted: give the authority's PEM file (`ca_file(…)` or SSL_CERT_FILE)"
         }
         Some(Error::InvalidMessage(_)) => {
-            "it answers without TLS; check wss:// against ws:// in the server URL (`.url(…)` or LIVEKIT_URL)"
+            "it answers without TLS; check wss:// (or https://) against ws:// (or http://) in the server URL (`.url(…)` or LIVEKIT_URL)"
         }
         _ => {
-            "check the server's TLS settings, and wss:// against ws:// in the server URL (`.url(…)` or LIVEKIT_URL)"
+            "check the server's TLS settings, and wss:// (or https://) against ws:// (or http://) in the server URL (`.url(…)` or LIVEKIT_URL)"
         }
     };
     ConnectError::Tls { endpoint: endpoint.to_owned(), hint, source: Box::new(error) }

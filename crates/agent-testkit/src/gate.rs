@@ -234,6 +234,23 @@ pub fn program(name: &str, help: &str) -> Option<PathBuf> {
     Some(needed(found.ok_or_else(|| InstallError::Missing(format!("there is no {name} ({help})")))))
 }
 
+/// Whether a test runs that needs something of this machine which is never installed, such as the right to
+/// make namespaces; otherwise a line on stderr gives the reason, as with [`real_server`].
+///
+/// `there`: whether the machine has it. `help` is how to get it.
+///
+/// If the test should run and it is not there, the result is `true` nevertheless: the test fails by itself.
+///
+/// ```no_run
+/// # fn example(is_root: bool) {
+/// if !agent_testkit::machine_has("right to mount", is_root, "run it as root") { return }
+/// # }
+/// ```
+#[must_use]
+pub fn machine_has(what: &str, there: bool, help: &str) -> bool {
+    runs(what, there, help)
+}
+
 #[expect(clippy::panic, reason = "only tests call this, and this is how they fail")]
 fn needed<T, E: std::error::Error>(tool: Result<T, E>) -> T {
     tool.unwrap_or_else(|error| {

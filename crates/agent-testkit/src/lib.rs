@@ -89,8 +89,8 @@ pub use agent_server::{ApiCall, OfferAnswer, RecordedStatus, ServerEvent, Violat
 pub use faulty_store::{FaultyStore, StoreFault, StoreOperation};
 #[cfg(feature = "tools")]
 pub use gate::{
-    chromium, official_host, official_host_of, official_worker, program, python_with, real_server,
-    real_server_with, redis_server, redis_server_with, turn_server_with,
+    chromium, machine_has, official_host, official_host_of, official_worker, program, python_with,
+    real_server, real_server_with, redis_server, redis_server_with, turn_server_with,
 };
 pub use mock::{
     DispatchError, JobSpec, MockConnector, MockJob, MockParticipant, MockRoom, MockServer, MockServerBuilder,

@@ -53,9 +53,9 @@ async fn is_unwelcome(message: TextReader) -> bool {
     !matches!(text, Ok(Ok(text)) if !text.contains(UNWELCOME))
 }
 
-fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let strikes = EmbeddedStore::open("strikes.redb")?;
-    Ok(cli::main(Worker::builder(moderate).agent_name("chat-moderator").checkpoints(strikes)))
+fn main() -> ExitCode {
+    let strikes = || EmbeddedStore::open("strikes.redb");
+    cli::main(Worker::builder(moderate).agent_name("chat-moderator").open_checkpoints(strikes))
 }
 
 #[cfg(test)]

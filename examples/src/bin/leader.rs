@@ -2,7 +2,7 @@
 //! the results. When the leader ends, another one continues from the last written state and repeats no task.
 //!
 //! Runs on a mock server in this process: it needs nothing but Rust. For workers of several processes, give
-//! the builder `.coordinator(FileCoordinator::open(folder)?)`, on several machines
+//! the builder `.open_coordinator(|| FileCoordinator::open(folder))`, on several machines
 //! `.coordinator(RedisCoordinator::new(redis))`.
 
 #![allow(clippy::print_stdout, reason = "an example prints to its terminal")]

@@ -63,6 +63,8 @@ pub(super) fn lacks_real_server(may_install: bool) -> Option<String> {
             (on_path("turnserver").is_some(), "coturn"),
             // Without it, only the test of the dashboard is skipped, with a line.
             (on_path("prometheus").is_some(), "prometheus"),
+            // Without it, only the test of the doctor's causes is skipped, with a line.
+            (on_path("faketime").is_some(), "faketime"),
         ];
         install(missing.iter().filter(|(there, _)| !there).map(|(_, package)| *package).collect());
     }

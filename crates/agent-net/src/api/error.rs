@@ -51,7 +51,7 @@ pub enum ApiError {
         message: String,
     },
     /// The server refused the call.
-    #[error("{method}: the server refused with {code} (HTTP {status}): {message}{}", hint(.code, .message))]
+    #[error("{method}: the server refused with {}: {message}{}", refusal(.code, *.status), hint(.code, .message))]
     Refused {
         /// Service and method.
         method: &'static str,
@@ -129,6 +129,10 @@ impl ApiError {
     }
 }
 
+fn refusal(code: &str, status: u16) -> String {
+    if code.is_empty() { format!("HTTP {status}") } else { format!("{code} (HTTP {status})") }
+}
+
 /// What to do, where the server's message does not name it.
 fn hint(code: &str, message: &str) -> &'static str {
     if code == "unavailable" && message.contains("no response from servers") {
@@ -189,7 +193,7 @@ mod tests {
             (
                 502,
                 "<html>\u{1b}[31m bad gateway",
-                "S/M: the server refused with  (HTTP 502): <html>\\u{1b}[31m bad gateway",
+                "S/M: the server refused with HTTP 502: <html>\\u{1b}[31m bad gateway",
             ),
         ];
         for (status, body, text) in table {

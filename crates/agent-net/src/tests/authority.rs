@@ -17,14 +17,20 @@ pub(crate) struct Authority {
 
 /// One that has certified a server of this name.
 pub(crate) fn authority(name: &str) -> Authority {
+    authority_with(name, |_| {})
+}
+
+/// The same; `change` changes what the server's certificate says.
+pub(crate) fn authority_with(name: &str, change: impl FnOnce(&mut rcgen::CertificateParams)) -> Authority {
     let ca_key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let ca = params.self_signed(&ca_key).unwrap();
     let issuer = rcgen::Issuer::new(params, ca_key);
     let key = rcgen::KeyPair::generate().unwrap();
-    let names = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
-    let certificate = names.signed_by(&key, &issuer).unwrap();
+    let mut says = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    change(&mut says);
+    let certificate = says.signed_by(&key, &issuer).unwrap();
 
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("ca.pem");

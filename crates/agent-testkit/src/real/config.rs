@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use agent_worker::Secret;
@@ -43,6 +43,7 @@ pub struct RealServerBuilder {
     extra: String,
     rtc: String,
     udp_proxy: bool,
+    more_addresses: Vec<IpAddr>,
 }
 
 impl Default for RealServerBuilder {
@@ -54,6 +55,7 @@ impl Default for RealServerBuilder {
             extra: String::new(),
             rtc: "  node_ip: 127.0.0.1\n".to_owned(),
             udp_proxy: false,
+            more_addresses: Vec::new(),
         }
     }
 }
@@ -84,6 +86,13 @@ impl RealServerBuilder {
         self
     }
 
+    /// Listens at these addresses of this machine, too, beside 127.0.0.1: for a test in network namespaces.
+    #[must_use]
+    pub fn listen_at(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.more_addresses.extend(addresses);
+        self
+    }
+
     /// Sets the addresses that the server announces for media, as lines of its section `rtc`, each indented
     /// by two spaces: by default `  node_ip: 127.0.0.1`.
     #[must_use]
@@ -107,11 +116,12 @@ impl RealServerBuilder {
 
     pub(super) fn yaml(&self, ports: Ports, secret: &Secret) -> String {
         let mut yaml = String::new();
+        let more: String = self.more_addresses.iter().map(|address| format!(", \"{address}\"")).collect();
         // Writing to a String cannot fail.
         let _ = write!(
             yaml,
             "port: {}
-bind_addresses: [\"127.0.0.1\"]
+bind_addresses: [\"127.0.0.1\"{more}]
 rtc:
   tcp_port: {}
   udp_port: {}

@@ -220,6 +220,8 @@ pub(super) enum Mode {
     Dev,
     /// One job.
     OneJob,
+    /// An examination.
+    Doctor,
 }
 
 impl Args {

@@ -35,7 +35,7 @@ pub(super) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Installs the log, beside another layer. A subscriber that the program has installed before stays in place.
 pub(super) fn install(options: &LogOptions, mode: Mode, other: Option<BoxedLayer>) -> Result<(), LevelError> {
-    let levels = levels(options, mode == Mode::Dev, |name| env::var(name).ok())?;
+    let levels = levels(options, mode, |name| env::var(name).ok())?;
     let usual = if mode == Mode::Start { LogFormat::Json } else { LogFormat::Text };
     let layer: BoxedLayer = match options.log_format.unwrap_or(usual) {
         LogFormat::Json => Box::new(JsonLines::to(io::stderr)),
@@ -54,18 +54,21 @@ fn text<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
 
 fn levels(
     options: &LogOptions,
-    dev: bool,
+    mode: Mode,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Targets, LevelError> {
     let set = |name: &'static str| variable(name).filter(|text| !text.is_empty()).map(|text| (name, text));
     let option = options.log_level.clone().map(|text| ("--log-level", text));
     let levels = match option.or_else(|| VARIABLES.into_iter().find_map(set)) {
         Some((given_by, text)) => parse(given_by, &text)?,
-        None if dev => {
-            let quiet = LIBRARIES.map(|library| (library, LevelFilter::INFO));
-            Targets::new().with_default(LevelFilter::DEBUG).with_targets(quiet)
-        }
-        None => Targets::new().with_default(LevelFilter::INFO),
+        None => match mode {
+            Mode::Dev => {
+                let quiet = LIBRARIES.map(|library| (library, LevelFilter::INFO));
+                Targets::new().with_default(LevelFilter::DEBUG).with_targets(quiet)
+            }
+            Mode::Doctor => Targets::new().with_default(LevelFilter::WARN),
+            Mode::Start | Mode::OneJob => Targets::new().with_default(LevelFilter::INFO),
+        },
     };
     // Spans for traces are no part of a log.
     Ok(levels.with_target(TRACE_TARGET, LevelFilter::OFF))
@@ -109,9 +112,9 @@ mod tests {
 
     use super::*;
 
-    fn chosen(option: Option<&str>, variables: &[(&str, &str)], dev: bool) -> Result<Targets, LevelError> {
+    fn chosen(option: Option<&str>, variables: &[(&str, &str)], mode: Mode) -> Result<Targets, LevelError> {
         let options = LogOptions { log_level: option.map(str::to_owned), log_format: None };
-        levels(&options, dev, |name| {
+        levels(&options, mode, |name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
     }
@@ -130,7 +133,7 @@ mod tests {
             (None, &[("RUST_LOG", ""), ("LOG_LEVEL", "WARNING")], Level::WARN),
             (None, &[], Level::INFO),
         ] {
-            let targets = chosen(option, variables, false).unwrap();
+            let targets = chosen(option, variables, Mode::Start).unwrap();
             for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
                 assert_eq!(shows(&targets, "my_agent", level), level <= highest, "{option:?} {variables:?}");
             }
@@ -139,16 +142,24 @@ mod tests {
 
     #[test]
     fn dev_shows_details_but_not_of_libraries() {
-        let targets = chosen(None, &[], true).unwrap();
+        let targets = chosen(None, &[], Mode::Dev).unwrap();
         assert!(shows(&targets, "my_agent", Level::DEBUG));
         assert!(!shows(&targets, "rustls::client", Level::DEBUG) && shows(&targets, "rustls", Level::INFO));
     }
 
     #[test]
+    fn the_log_of_the_doctor_does_not_hide_its_findings() {
+        let targets = chosen(None, &[], Mode::Doctor).unwrap();
+        assert!(shows(&targets, "my_agent", Level::WARN) && !shows(&targets, "my_agent", Level::INFO));
+        let targets = chosen(None, &[("RUST_LOG", "info")], Mode::Doctor).unwrap();
+        assert!(shows(&targets, "my_agent", Level::INFO));
+    }
+
+    #[test]
     fn modules_have_levels() {
-        let targets = chosen(Some("warn, my_agent=debug"), &[], false).unwrap();
+        let targets = chosen(Some("warn, my_agent=debug"), &[], Mode::Start).unwrap();
         assert!(shows(&targets, "my_agent::model", Level::DEBUG) && !shows(&targets, "other", Level::INFO));
-        let targets = chosen(None, &[("RUST_LOG", "info,my_agent")], false).unwrap();
+        let targets = chosen(None, &[("RUST_LOG", "info,my_agent")], Mode::Start).unwrap();
         assert!(shows(&targets, "my_agent", Level::TRACE) && !shows(&targets, "other", Level::DEBUG));
     }
 
@@ -156,7 +167,7 @@ mod tests {
     #[test]
     fn spans_for_traces_are_not_logged() {
         for level in ["trace", "agent_worker=trace", "agent_worker::trace=trace", "agent_worker::trace"] {
-            let targets = chosen(None, &[("RUST_LOG", level)], false).unwrap();
+            let targets = chosen(None, &[("RUST_LOG", level)], Mode::Start).unwrap();
             for level in [Level::ERROR, Level::TRACE] {
                 assert!(!shows(&targets, TRACE_TARGET, level), "{level}");
             }
@@ -171,7 +182,7 @@ mod tests {
             (None, &[("LIVEKIT_LOG_LEVEL", "loud")], "LIVEKIT_LOG_LEVEL", "loud"),
             (None, &[("RUST_LOG", "a=b=c")], "RUST_LOG", "a=b=c"),
         ] {
-            let error = chosen(option, variables, false).err().map(|error| error.to_string());
+            let error = chosen(option, variables, Mode::Start).err().map(|error| error.to_string());
             let error = error.unwrap_or_default();
             assert!(error.contains(place) && error.contains(found) && error.contains("`info,"), "{error}");
         }

@@ -30,7 +30,7 @@
 //! `LIVEKIT_AGENT_NAME_OVERRIDE` overrides everything. `--help` lists the options of each command.
 //!
 //! The exit code is 0 after a drain, whatever the signal, and after a job that succeeded; 1 after a failure,
-//! and of `status` if no live worker answers;
+//! of `status` if no live worker answers, and of `doctor` if a check failed;
 //! 2 for wrong options or settings; 130 if a second signal aborted jobs.
 //!
 //! In all commands but `start`, a signal ends jobs at once unless `--drain-timeout` is set: they are
@@ -42,8 +42,8 @@
 //! another one, and port `off` none. If another program has the port, the exit code is 1.
 //!
 //! The log is written to the standard error. Its level is `--log-level`, `RUST_LOG`, `LIVEKIT_LOG_LEVEL` or
-//! `LOG_LEVEL`, whichever is set first, and otherwise `info`, or `debug` of everything but libraries in
-//! `dev`. If the program has installed a `tracing` subscriber before, that one is used.
+//! `LOG_LEVEL`, whichever is set first, and otherwise `info`, `debug` of everything but libraries in `dev`,
+//! or `warn` in `doctor`. If the program has installed a `tracing` subscriber before, that one is used.
 //!
 //! With the feature `otel`, `start`, `dev`, `connect` and `simulate` export [traces](crate::guide::traces) if
 //! the environment names a collector; the end of the program waits at most five seconds for the last ones.
@@ -204,8 +204,8 @@ async fn carry_out(command: Command, worker: WorkerBuilder) -> Result<(), CliErr
             traced(worker, &common, Mode::OneJob, async |worker| job::simulate(worker, options).await).await
         }
         Command::Doctor(options) => {
-            log::install(&options.common.log, Mode::OneJob, None)?;
-            let worker = settings::complete(worker, &options.common, Mode::OneJob);
+            log::install(&options.common.log, Mode::Doctor, None)?;
+            let worker = settings::complete(worker, &options.common, Mode::Doctor);
             Ok(doctor::run(worker, http::address(&options.http, Mode::Start)?).await?)
         }
         Command::Status(options) => status::status(&options).await,

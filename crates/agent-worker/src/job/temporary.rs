@@ -71,7 +71,9 @@ pub(crate) fn join_failure(error: &JoinError) -> JoinFailureKind {
 
 fn connect_failure(error: &ConnectError) -> JoinFailureKind {
     match error {
-        ConnectError::Unreachable { .. } | ConnectError::Timeout { .. } => JoinFailureKind::NoAnswer,
+        ConnectError::Unreachable { .. }
+        | ConnectError::ProxyUnreachable { .. }
+        | ConnectError::Timeout { .. } => JoinFailureKind::NoAnswer,
         ConnectError::TooManyOpenFiles { .. } => JoinFailureKind::OutOfDescriptors,
         ConnectError::Refused { status, retry_after, .. } => {
             JoinFailureKind::Refused { status: Some(*status), retry_after: *retry_after }

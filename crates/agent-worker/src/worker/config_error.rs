@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use agent_core::{ConfigProblem, MAX_LEASE, MIN_LEASE};
+use agent_core::{ConfigProblem, CoordinationError, MAX_LEASE, MIN_LEASE, StoreError};
 use agent_net::{ConnectError, UrlError};
 use agent_proto::error_text;
 
@@ -48,6 +48,12 @@ pub enum ConfigError {
         /// The expiry.
         expiry: Duration,
     },
+    /// The store of `.open_checkpoints(…)` could not be opened.
+    #[error(transparent)]
+    Checkpoints(StoreError),
+    /// The store of `.open_coordinator(…)` could not be opened.
+    #[error(transparent)]
+    Coordinator(CoordinationError),
     /// The lease of leaders is too short or too long.
     #[error("`lease` is {0:?}: set it to {MIN_LEASE:?} to {MAX_LEASE:?}")]
     Lease(Duration),
@@ -57,7 +63,8 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The exit code for a program that ends with this error: 2, as for a wrong command line.
+    /// The exit code for a program that ends with this error: 2, as for a wrong command line, or 1 for a
+    /// store that is unavailable for a while.
     ///
     /// ```
     /// use agent_worker::{JobContext, JobResult, Worker};
@@ -70,7 +77,10 @@ impl ConfigError {
     /// ```
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
-        2
+        match self {
+            Self::Checkpoints(StoreError::Unavailable { .. }) => 1,
+            _ => 2,
+        }
     }
 }
 

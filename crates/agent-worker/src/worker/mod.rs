@@ -13,6 +13,7 @@ pub(crate) mod settings;
 pub(crate) mod shutdown;
 pub(crate) mod signals;
 pub(crate) mod stats;
+pub(crate) mod stores;
 
 use std::fmt;
 use std::sync::Arc;

@@ -9,9 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use agent_testkit::{FaultyStore, MockServer, StoreFault, StoreOperation};
+use agent_worker::checkpoint::StoreError;
 use agent_worker::cli::doctor::{Check, Finding, Verdict, examine};
 use agent_worker::net::{NetOptions, Resolver};
-use agent_worker::{BoxFuture, JobContext, JobResult, Worker, WorkerBuilder};
+use agent_worker::{BoxFuture, ConfigError, JobContext, JobResult, Worker, WorkerBuilder};
 
 async fn never_called(_: JobContext) -> JobResult {
     panic!("the doctor ran the user's agent")
@@ -126,9 +127,20 @@ async fn settings_that_are_missing_or_wrong() {
 async fn wrong_credentials() {
     let server = MockServer::start().await.unwrap();
     let wrong = server.worker(never_called).credentials(server.api_key(), "another secret");
-    fails(wrong, Check::Credentials, &["key and secret"]).await;
+    fails(wrong, Check::Credentials, &["the API secret is not that of this key", "LIVEKIT_API_SECRET"]).await;
     let unknown = server.worker(never_called).credentials("another key", "secret");
-    fails(unknown, Check::Credentials, &["key and secret"]).await;
+    fails(unknown, Check::Credentials, &["does not know the API key", "LIVEKIT_API_KEY"]).await;
+}
+
+/// What may be the secret is not shown.
+#[tokio::test]
+async fn key_and_secret_swapped() {
+    const SECRET: &str = "a-secret-of-more-than-thirty-two-bytes";
+    let server = MockServer::builder().credentials("key", SECRET).start().await.unwrap();
+    let found = findings(server.worker(never_called).credentials(SECRET, "key")).await;
+    let failed = only_failure(&found);
+    assert!(failed.check == Check::Credentials && failed.text.contains("swapped"), "{failed}");
+    assert!(found.iter().all(|finding| !finding.text.contains(SECRET)), "{found:#?}");
 }
 
 #[tokio::test]
@@ -176,10 +188,12 @@ async fn a_clock_that_is_wrong() {
 async fn another_web_server() {
     let url = web_server("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned()).await;
     let found = findings(worker(url)).await;
-    assert_eq!(only_failure(&found).check, Check::Credentials, "{found:#?}");
-    let http = found.iter().find(|finding| finding.check == Check::Http).unwrap();
-    assert_eq!(http.verdict, Verdict::Warning);
-    assert!(http.text.contains("404") && http.text.contains("LIVEKIT_URL"), "{http}");
+    let http = only_failure(&found);
+    assert_eq!(http.check, Check::Http, "{found:#?}");
+    for text in ["not a LiveKit server", "404", "LIVEKIT_URL"] {
+        assert!(http.text.contains(text), "{text:?} in {http}");
+    }
+    assert_eq!(verdict(&found, Check::Credentials), Verdict::Skipped, "it is not about them");
 }
 
 #[tokio::test]
@@ -207,6 +221,22 @@ async fn a_store_that_cannot_save() {
     assert_eq!(failed.check, Check::Checkpoints);
     assert!(failed.text.contains("no space left on device"), "{failed}");
     assert_eq!(verdict(&found, Check::Job), Verdict::Ok);
+}
+
+/// The other commands of the program leave it alone.
+#[tokio::test]
+async fn a_store_that_cannot_be_opened() {
+    let server = MockServer::start().await.unwrap();
+    let problem = "the checkpoint store /data/store cannot grow: make room on its disk".to_owned();
+    let full = move || Err::<FaultyStore, _>(StoreError::Unavailable { problem, source: None });
+    let found = findings(server.worker(never_called).open_checkpoints(full.clone())).await;
+    let failed = only_failure(&found);
+    assert_eq!(failed.check, Check::Checkpoints);
+    assert!(failed.text.contains("/data/store cannot grow"), "{failed}");
+    assert_eq!(verdict(&found, Check::Job), Verdict::Ok);
+
+    let error = server.worker(never_called).open_checkpoints(full).build().err().unwrap();
+    assert!(matches!(&error, ConfigError::Checkpoints(_)) && error.exit_code() == 1, "{error}");
 }
 
 #[cfg(unix)]

@@ -13,7 +13,8 @@ use agent_testkit::{JobSpec, MockJob, MockServer, NoOutcome, ServerEvent};
 use agent_worker::{Agent, EndedJob, JobContext, JobResult, WorkerBuilder};
 
 use crate::support::server_knows;
-use crate::support::subprocess::{self, Child, Log, Post, test_name};
+use crate::support::subprocess::{self, Child, Log, Post};
+use crate::support::test_name::test_name;
 
 const SOON: Duration = Duration::from_secs(60);
 /// Signals that are closer together than a second count as one.

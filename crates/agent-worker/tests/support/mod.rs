@@ -40,6 +40,8 @@ pub(crate) mod steady_log;
 pub(crate) mod store_rules;
 #[cfg(unix)]
 pub(crate) mod subprocess;
+#[cfg(unix)]
+pub(crate) mod test_name;
 pub(crate) mod udp_sockets;
 #[cfg(unix)]
 pub(crate) mod unshared;

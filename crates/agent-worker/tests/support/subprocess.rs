@@ -17,11 +17,6 @@ const GIVEN: &str = "AGENT_TEST_CHILD";
 /// The test harness may have written something before it, in the same line.
 const MARK: &str = "@report ";
 
-/// The name of a test as the harness has it, from the `module_path!()` of its file.
-pub(crate) fn test_name(module: &str, test: &str) -> String {
-    module.split_once("::").map_or_else(|| test.to_owned(), |(_, module)| format!("{module}::{test}"))
-}
-
 /// In a process that [`Child::start`] made: what it was given, and the lines that it gets from now on.
 /// Elsewhere nothing.
 pub(crate) fn given<G: DeserializeOwned>() -> Option<(G, mpsc::UnboundedReceiver<String>)> {

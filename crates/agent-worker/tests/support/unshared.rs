@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use super::subprocess::test_name;
+use agent_testkit::machine_has;
+
+use super::test_name::test_name;
 
 /// Set in a process within such namespaces.
 const INSIDE: &str = "AGENT_TEST_UNSHARED";
@@ -15,15 +17,16 @@ pub(crate) fn is_unshared() -> bool {
 /// Runs a test of this program in namespaces of its own (`unshare` with these flags), after a shell command
 /// in there. `module`: the `module_path!()` of its file.
 ///
-/// Where that is not possible, it says so.
+/// Where that is not possible it is skipped, as without a server.
 pub(crate) fn unshared(module: &str, flags: &[&str], prepare: &str, test: &str) {
     let inside = |script: String| {
         let mut unshare = Command::new("unshare");
         unshare.args(flags).args(["sh", "-c", &format!("{prepare} && {script}")]);
         unshare
     };
-    if !inside("true".to_owned()).output().is_ok_and(|output| output.status.success()) {
-        return eprintln!("skipped: {test} takes root, `unshare` and `ip`");
+    let there = inside("true".to_owned()).output().is_ok_and(|output| output.status.success());
+    if !machine_has("right to make namespaces", there, "it takes root, `unshare` and `ip`") {
+        return;
     }
     let output = inside("exec \"$0\" \"$@\"".to_owned())
         .arg(std::env::current_exe().expect("this test is a program"))

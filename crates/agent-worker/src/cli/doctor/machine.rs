@@ -1,13 +1,16 @@
 //! Checks that need no server: settings, versions, file descriptors and stores.
 
+use std::future::pending;
+use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use agent_core::{
-    AcquireResult, CheckpointKey, CheckpointStore, Coordinator, Job, JobKind, KeyBy, StoreError,
-};
+use agent_core::{AcquireResult, CheckpointKey, CheckpointStore, Job, JobKind, KeyBy, StoreError};
 
+use super::credentials::look_swapped;
 use super::finding::{Check, Finding};
 use super::text::{text, unique_name};
 use crate::cli::error::in_options;
@@ -15,6 +18,7 @@ use crate::cli::http::HttpAddress;
 use crate::worker::Worker;
 use crate::worker::config_error::ConfigError;
 use crate::worker::fd_limit;
+use crate::worker::stores::{CheckpointSource, CoordinatorSource, StoreSource};
 
 /// How long a store may take for one check; stores have limits of their own.
 const STORE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -33,7 +37,11 @@ pub(super) fn settings(built: Result<&Worker, &ConfigError>) -> Finding {
                 name => format!("agent {name:?}"),
             };
             let (url, key) = (&setup.server.url, &setup.server.api_key);
-            Finding::ok(Check::Settings, format!("server {url}, API key {key:?}, {agent}"))
+            let key = match look_swapped(key, &setup.server.api_secret) {
+                true => "an API key as long as a secret".to_owned(),
+                false => format!("API key {key:?}"),
+            };
+            Finding::ok(Check::Settings, format!("server {url}, {key}, {agent}"))
         }
         Err(error) => Finding::failed(Check::Settings, text(error) + &in_options(error)),
     }
@@ -48,6 +56,16 @@ pub(super) fn descriptors(max_jobs: usize, per_job: usize) -> Finding {
     let Some(budget) = fd_limit::budget(per_job) else {
         return Finding::ok(Check::Descriptors, "no limit of open files");
     };
+    if budget.jobs() == 0 {
+        let (limit, needed) = (budget.limit, budget.limit_for(max_jobs));
+        return Finding::failed(
+            Check::Descriptors,
+            format!(
+                "the limit of open files ({limit}) is enough for not one job, so that the worker takes none: raise the hard limit to \
+                 {needed} (`ulimit -n {needed}`, or `LimitNOFILE={needed}` in a systemd unit)"
+            ),
+        );
+    }
     match fd_limit::warning(max_jobs, budget) {
         Some(warning) => Finding::warning(Check::Descriptors, warning),
         None => Finding::ok(
@@ -57,16 +75,32 @@ pub(super) fn descriptors(max_jobs: usize, per_job: usize) -> Finding {
     }
 }
 
-pub(super) async fn checkpoints(store: Option<&dyn CheckpointStore>) -> Finding {
+pub(super) async fn checkpoints(source: Option<CheckpointSource>) -> Finding {
     const CHECK: Check = Check::Checkpoints;
-    let Some(store) = store else { return Finding::skipped(CHECK, "no store is set") };
+    let Some(source) = source else { return Finding::skipped(CHECK, "no store is set") };
     let begin = Instant::now();
-    match timeout(STORE_TIMEOUT, save_and_delete(store)).await {
+    let save_and_delete = async { save_and_delete(&*opened(source).await?).await };
+    match timeout(STORE_TIMEOUT, save_and_delete).await {
         Ok(Ok(())) => {
             Finding::ok(CHECK, format!("saved, read and deleted a record in {:.1?}", begin.elapsed()))
         }
         Ok(Err(error)) => Finding::failed(CHECK, text(&error)),
         Err(_) => Finding::failed(CHECK, no_answer()),
+    }
+}
+
+/// Opens a store on a thread that it may block.
+async fn opened<S: ?Sized + Send + Sync + 'static, E: Send + 'static>(
+    source: StoreSource<S, E>,
+) -> Result<Arc<S>, E> {
+    match spawn_blocking(|| source.open()).await {
+        Ok(opened) => opened,
+        // The user's function panicked: it would do so when the worker starts.
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The runtime ends, and with it this task.
+            Err(_) => pending().await,
+        },
     }
 }
 
@@ -90,11 +124,12 @@ async fn save_and_delete(store: &dyn CheckpointStore) -> Result<(), StoreError> 
     store.write(key, claim.writer.next(), None, KEPT).await.map(drop)
 }
 
-pub(super) async fn leases(store: Option<&dyn Coordinator>) -> Finding {
+pub(super) async fn leases(source: Option<CoordinatorSource>) -> Finding {
     const CHECK: Check = Check::Leases;
-    let Some(store) = store else { return Finding::skipped(CHECK, "no coordinator is set") };
+    let Some(source) = source else { return Finding::skipped(CHECK, "no coordinator is set") };
     let (key, begin) = (unique_name(), Instant::now());
     let acquire_and_release = async {
+        let store = opened(source).await?;
         let acquired = store.acquire(&key, "doctor", KEPT).await?;
         store.release(&key, "doctor").await?;
         Ok::<_, agent_core::CoordinationError>(acquired)

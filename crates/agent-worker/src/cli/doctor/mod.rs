@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod credentials;
 mod finding;
 mod machine;
 mod media;
@@ -26,6 +27,10 @@ mod trial;
 
 use std::io::{self, IsTerminal, Write};
 
+use agent_net::ServerApi;
+
+use crate::cli::doctor::credentials::Answer;
+use crate::cli::doctor::server::Answered;
 use crate::cli::doctor::trial::Trial;
 use crate::cli::error::DoctorError;
 use crate::cli::http::HttpAddress;
@@ -65,9 +70,9 @@ struct Report<F> {
 }
 
 impl<F: FnMut(Check)> Report<F> {
-    async fn examine(&mut self, worker: WorkerBuilder, http_port: impl AsyncFnOnce() -> Finding) {
+    async fn examine(&mut self, mut worker: WorkerBuilder, http_port: impl AsyncFnOnce() -> Finding) {
         let trial = Trial::of(&worker);
-        let (checkpoints, leases) = (worker.checkpoint_store(), worker.lease_store());
+        let (checkpoints, leases) = (worker.take_checkpoints(), worker.take_coordinator());
         let (max_jobs, per_job) = worker.descriptor_use();
 
         (self.begin)(Check::Settings);
@@ -75,19 +80,20 @@ impl<F: FnMut(Check)> Report<F> {
         self.findings.push(machine::settings(built.as_ref()));
         self.run(Check::Version, async || machine::version()).await;
         self.run(Check::Descriptors, async || machine::descriptors(max_jobs, per_job)).await;
-        self.run(Check::Checkpoints, async || machine::checkpoints(checkpoints.as_deref()).await).await;
-        self.run(Check::Leases, async || machine::leases(leases.as_deref()).await).await;
+        self.run(Check::Checkpoints, async || machine::checkpoints(checkpoints).await).await;
+        self.run(Check::Leases, async || machine::leases(leases).await).await;
         self.run(Check::HttpPort, http_port).await;
 
         let Ok(worker) = built else { return self.skip_rest("the settings have to be corrected first") };
         let server = &worker.setup.server;
         self.run(Check::Addresses, async || server::addresses(server).await).await;
         self.need("the server is not reachable");
-        let (http, clock) = self.http(server).await;
-        self.findings.extend([http, clock]);
-        self.need("the server does not answer");
-        self.run(Check::Credentials, async || server::credentials(&worker.setup.parts.api).await).await;
-        self.need("the server does not accept the credentials");
+        if self.skip.is_none() {
+            self.answers(server, &worker.setup.parts.api).await;
+        }
+        if self.skip.is_none() && self.has_failed(Check::Descriptors) {
+            self.skip = Some("the limit of open files is too low for a job");
+        }
         if self.skip.is_none() {
             let findings = trial.run(&mut self.begin).await;
             self.findings.extend(findings);
@@ -96,12 +102,43 @@ impl<F: FnMut(Check)> Report<F> {
         self.skip_rest("it was not reached");
     }
 
-    async fn http(&mut self, server: &Server) -> (Finding, Finding) {
-        if let Some(why) = self.skip {
-            return (Finding::skipped(Check::Http, why), Finding::skipped(Check::Clock, why));
-        }
+    /// HTTP, clock and credentials, whose failures may have a cause in common.
+    async fn answers(&mut self, server: &Server, api: &ServerApi) {
         (self.begin)(Check::Http);
-        server::http(server).await
+        let Answered { http, clock, status } = match server::http(server).await {
+            Ok(answered) => answered,
+            Err(failed) => {
+                self.findings.push(failed);
+                return self.need("the server does not answer");
+            }
+        };
+        (self.begin)(Check::Credentials);
+        let wrong_clock = clock.verdict == Verdict::Failed;
+        let answer = server::credentials(server, api, status, wrong_clock).await;
+        let (http, credentials, skip) = match answer {
+            Answer::Accepted => {
+                let text = "the server knows the API key, and the secret is that of the key";
+                (http, Finding::ok(Check::Credentials, text), None)
+            }
+            Answer::Refused(text) => {
+                let why = "the server does not accept the credentials";
+                (http, Finding::failed(Check::Credentials, text), Some(why))
+            }
+            Answer::WrongClock => {
+                let why = "the clock has to be set first";
+                (http, Finding::skipped(Check::Credentials, why), Some(why))
+            }
+            Answer::NotLiveKit(text) => {
+                let why = "this is not a LiveKit server";
+                (Finding::failed(Check::Http, text), Finding::skipped(Check::Credentials, why), Some(why))
+            }
+        };
+        self.findings.extend([http, clock, credentials]);
+        self.skip = skip;
+    }
+
+    fn has_failed(&self, check: Check) -> bool {
+        self.findings.iter().any(|found| found.check == check && found.verdict == Verdict::Failed)
     }
 
     async fn run(&mut self, check: Check, examine: impl AsyncFnOnce() -> Finding) {
@@ -115,9 +152,9 @@ impl<F: FnMut(Check)> Report<F> {
         self.findings.push(finding);
     }
 
-    /// Skips what follows if the last check failed that others need. The clock alone prevents nothing.
+    /// Skips what follows if the last check failed.
     fn need(&mut self, why: &'static str) {
-        let last = self.findings.iter().rev().find(|found| found.check != Check::Clock);
+        let last = self.findings.last();
         if self.skip.is_none() && last.is_some_and(|found| found.verdict == Verdict::Failed) {
             self.skip = Some(why);
         }

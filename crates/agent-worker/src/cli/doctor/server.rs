@@ -1,8 +1,11 @@
 //! Checks of the server: its addresses, TLS and HTTP, its clock, and whether it knows the credentials.
 
-use agent_net::{AddressProbe, ServerApi, probe_addresses, probe_root};
+use std::net::SocketAddr;
+
+use agent_net::{AddressProbe, ConnectError, ServerApi, probe_addresses, probe_root};
 use agent_proto::text::line;
 
+use super::credentials::{Answer, judge};
 use super::finding::{Check, Finding};
 use super::text::{text, unique_name};
 use crate::worker::server::Server;
@@ -14,44 +17,71 @@ const SKEW: u64 = 5;
 
 pub(super) async fn addresses(server: &Server) -> Finding {
     const CHECK: Check = Check::Addresses;
-    let found = match probe_addresses(&server.url, &server.net).await {
-        Ok(AddressProbe::Addresses(found)) => found,
-        Ok(AddressProbe::Proxy(proxy)) => {
-            return Finding::ok(CHECK, format!("the proxy {} resolves the server's name", line(proxy)));
-        }
-        Ok(_) => return Finding::ok(CHECK, "connections are opened by a dialer of the program"),
-        Err(error) => return Finding::failed(CHECK, text(&error)),
-    };
-    let (open, dead): (Vec<_>, Vec<_>) = found.iter().partition(|(_, result)| result.is_ok());
-    let list = |addresses: &[&(std::net::SocketAddr, _)]| {
-        addresses.iter().map(|(address, _)| address.to_string()).collect::<Vec<_>>().join(", ")
-    };
-    match (&open[..], &dead[..]) {
-        (_, []) => Finding::ok(CHECK, format!("{} accepts connections", list(&open))),
-        ([], [(_, Err(error)), ..]) => Finding::failed(CHECK, text(error)),
-        (_, [(_, Err(error)), ..]) => Finding::warning(
+    match probe_addresses(&server.url, &server.net).await {
+        Ok(AddressProbe::Addresses(found)) => accepting(&found),
+        Ok(AddressProbe::Proxy(proxy)) => Finding::ok(
             CHECK,
-            format!(
-                "{} accepts connections, but {} does not ({}): connections begin with the wrong address first; remove it from DNS \
-                 or the hosts file, or name an address that works in the server URL (`.url(…)` or LIVEKIT_URL)",
-                list(&open),
-                list(&dead),
-                text(error)
-            ),
+            format!("connections go through the proxy {}, which resolves the server's name", line(proxy)),
         ),
-        _ => Finding::failed(CHECK, "no address was found"),
+        Ok(_) => Finding::ok(CHECK, "connections are opened by a dialer of the program"),
+        Err(error) => Finding::failed(CHECK, text(&error)),
     }
 }
 
-/// A request over HTTP, and the clock in its response.
-pub(super) async fn http(server: &Server) -> (Finding, Finding) {
-    let found = match probe_root(&server.url, &server.net).await {
-        Ok(found) => found,
-        Err(error) => {
-            let clock = Finding::skipped(Check::Clock, "the server does not answer");
-            return (Finding::failed(Check::Http, text(&*error)), clock);
+/// Which of the addresses, in the order in which they are tried, accept connections.
+fn accepting<T>(found: &[(SocketAddr, Result<T, ConnectError>)]) -> Finding {
+    const CHECK: Check = Check::Addresses;
+    let open: Vec<SocketAddr> =
+        found.iter().filter(|(_, result)| result.is_ok()).map(|(address, _)| *address).collect();
+    let dead: Vec<(SocketAddr, &ConnectError)> =
+        found.iter().filter_map(|(address, result)| Some((*address, result.as_ref().err()?))).collect();
+    let works = open.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ");
+    match (open.first(), dead.first()) {
+        (Some(_), None) => Finding::ok(CHECK, format!("{works} accepts connections")),
+        (None, Some((_, error))) => Finding::failed(CHECK, text(*error)),
+        (Some(one), Some((first_dead, error))) => {
+            let fails = dead.iter().map(|(address, _)| address.to_string()).collect::<Vec<_>>().join(", ");
+            let is_first = found.first().is_some_and(|(address, _)| address == first_dead);
+            let order = if is_first { ", and is tried first" } else { "" };
+            let remedy = if first_dead.ip().is_loopback() {
+                format!("let the server listen there, too, or write {} for the host in", one.ip())
+            } else {
+                "remove it from DNS or the hosts file unless a server should be there, or write an address that works in"
+                    .to_owned()
+            };
+            let why = why(error);
+            Finding::warning(
+                CHECK,
+                format!(
+                    "{works} accepts connections, but {fails} does not ({why}){order}: {remedy} the server URL (`.url(…)` or LIVEKIT_URL)"
+                ),
+            )
         }
-    };
+        (None, None) => Finding::failed(CHECK, "no address was found"),
+    }
+}
+
+/// Without what to do where no address answers.
+fn why(error: &ConnectError) -> String {
+    match error {
+        ConnectError::Unreachable { source, .. } => line(source).to_string(),
+        ConnectError::Timeout { limit, .. } => format!("no answer within {limit:?}"),
+        other => text(other),
+    }
+}
+
+/// What an answer over HTTP shows.
+pub(super) struct Answered {
+    pub(super) http: Finding,
+    pub(super) clock: Finding,
+    /// The HTTP status of the root.
+    pub(super) status: u16,
+}
+
+/// A request over HTTP, and the clock in its response; or why there is none.
+pub(super) async fn http(server: &Server) -> Result<Answered, Finding> {
+    let found = probe_root(&server.url, &server.net).await;
+    let found = found.map_err(|error| Finding::failed(Check::Http, text(&*error)))?;
     let secure = if server.url.is_secure() { "over TLS, with a trusted certificate, " } else { "" };
     let http = match found.status {
         200..=299 => {
@@ -66,7 +96,7 @@ pub(super) async fn http(server: &Server) -> (Finding, Finding) {
             ),
         ),
     };
-    (http, clock(found.clock_ahead))
+    Ok(Answered { http, clock: clock(found.clock_ahead), status: found.status })
 }
 
 fn clock(ahead: Option<i64>) -> Finding {
@@ -90,19 +120,70 @@ fn clock(ahead: Option<i64>) -> Finding {
     }
 }
 
-pub(super) async fn credentials(api: &ServerApi) -> Finding {
-    match api.list_rooms(&[&unique_name()]).await {
-        Ok(_) => {
-            Finding::ok(Check::Credentials, "the server knows the API key, and the secret is that of the key")
-        }
-        Err(error) => Finding::failed(Check::Credentials, text(&error)),
-    }
+/// What a call with the credentials shows. `root`: the HTTP status of the server's root.
+pub(super) async fn credentials(server: &Server, api: &ServerApi, root: u16, wrong_clock: bool) -> Answer {
+    let called = api.list_rooms(&[&unique_name()]).await.map(drop);
+    judge(called, &server.url, (&server.api_key, &server.api_secret), root, wrong_clock)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::time::Duration;
+
     use super::super::finding::Verdict;
     use super::*;
+
+    fn refused() -> Result<(), ConnectError> {
+        let source = io::ErrorKind::ConnectionRefused.into();
+        Err(ConnectError::Unreachable { endpoint: "h:1".to_owned(), source })
+    }
+
+    fn silent() -> Result<(), ConnectError> {
+        let (limit, step) = (Duration::from_secs(3), "TCP connection");
+        Err(ConnectError::Timeout { endpoint: "h:1".to_owned(), limit, step })
+    }
+
+    #[test]
+    fn addresses_are_judged_in_their_order() {
+        let table = [
+            (vec![("10.0.0.1:1", Ok(()))], Verdict::Ok, "10.0.0.1:1 accepts connections"),
+            (
+                vec![("[::1]:1", refused()), ("127.0.0.1:1", Ok(()))],
+                Verdict::Warning,
+                "127.0.0.1:1 accepts connections, but [::1]:1 does not (connection refused), and is tried first: let the server \
+                 listen there, too, or write 127.0.0.1 for the host in the server URL",
+            ),
+            (
+                vec![("10.0.0.1:1", Ok(())), ("10.0.0.2:1", silent())],
+                Verdict::Warning,
+                "10.0.0.1:1 accepts connections, but 10.0.0.2:1 does not (no answer within 3s): remove it from DNS or the hosts file",
+            ),
+            (
+                vec![
+                    ("10.0.0.1:1", silent()),
+                    ("10.0.0.2:1", Ok(())),
+                    ("10.0.0.3:1", refused()),
+                    ("10.0.0.4:1", Ok(())),
+                ],
+                Verdict::Warning,
+                "10.0.0.2:1, 10.0.0.4:1 accepts connections, but 10.0.0.1:1, 10.0.0.3:1 does not (no answer within 3s), and is tried",
+            ),
+            (
+                vec![("10.0.0.1:1", refused()), ("10.0.0.2:1", silent())],
+                Verdict::Failed,
+                "nothing answers at h:1",
+            ),
+            (vec![], Verdict::Failed, "no address"),
+        ];
+        for (found, verdict, text) in table {
+            let found: Vec<_> =
+                found.into_iter().map(|(address, result)| (address.parse().unwrap(), result)).collect();
+            let judged = accepting(&found);
+            assert_eq!(judged.verdict, verdict, "{judged}");
+            assert!(judged.text.starts_with(text), "{judged}");
+        }
+    }
 
     #[test]
     fn a_clock_is_judged_by_what_servers_allow() {

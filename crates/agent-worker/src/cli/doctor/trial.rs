@@ -71,6 +71,7 @@ impl Trial {
         let worker = worker
             .connecting_alike(Probe { events: sender })
             .only_name(unique.clone())
+            .max_jobs(1)
             .max_connect_attempts(1)
             .retry(RetryPolicy::never())
             .join_timeout(JOIN)
@@ -115,6 +116,7 @@ impl Trial {
         }
         let mut findings =
             vec![Finding::ok(Check::Registration, format!("registered within {:.1?}", began.elapsed()))];
+        let (api, room) = (steps.api.clone(), steps.name.clone());
         let further = steps.run(begin);
         tokio::pin!(further);
         let found = tokio::select! {
@@ -126,6 +128,8 @@ impl Trial {
             ended = &mut running => vec![refused(ended.map(drop))],
         };
         findings.extend(found);
+        // Not before the server has confirmed how the job ended.
+        delete(&api, &room).await;
         findings
     }
 }
@@ -158,17 +162,13 @@ impl Steps {
         begin(Check::Job);
         let (room, job) = match self.job().await {
             Ok(found) => found,
-            Err(problem) => {
-                self.tidy_up().await;
-                return vec![Finding::failed(Check::Job, problem)];
-            }
+            Err(problem) => return vec![Finding::failed(Check::Job, problem)],
         };
         begin(Check::Media);
         let media = match self.media(&room).await {
             Ok(found) => by_path(found, room.network_path().as_ref()),
             Err(problem) => Finding::failed(Check::Media, problem),
         };
-        self.tidy_up().await;
         vec![job, media]
     }
 
@@ -186,7 +186,9 @@ impl Steps {
                 let found = format!("dispatched, accepted and in its room within {:.1?}", began.elapsed());
                 Ok((room, Finding::ok(Check::Job, found)))
             }
-            Ok(Some(Event::Ended(outcome))) => Err(format!("the job ended at once: {outcome}")),
+            Ok(Some(Event::Ended(outcome))) => {
+                Err(format!("the job ended before it was in its room: {outcome}"))
+            }
             Ok(None) | Err(_) => Err(format!(
                 "no job came within {:?} of its dispatch: check the server's log, and that all its nodes share one Redis",
                 DISPATCH + JOIN
@@ -204,13 +206,13 @@ impl Steps {
         peer.leave().await;
         found
     }
+}
 
-    async fn tidy_up(&self) {
-        if let Err(error) = self.api.delete_room(&self.name).await
-            && !error.is_not_found()
-        {
-            tracing::warn!(room = %name(&self.name), "the room is left behind: {}", line(chain(&error)));
-        }
+async fn delete(api: &ServerApi, room: &str) {
+    if let Err(error) = api.delete_room(room).await
+        && !error.is_not_found()
+    {
+        tracing::warn!(room = %name(room), "the room is left behind: {}", line(chain(&error)));
     }
 }
 

@@ -12,8 +12,6 @@ mod tests;
 
 use std::sync::Arc;
 
-#[cfg(feature = "cli")]
-use agent_core::{CheckpointStore, Coordinator};
 use agent_net::NetOptions;
 use agent_proto::Secret;
 use agent_rtc::{RoomConnector, WebRtc};
@@ -30,6 +28,7 @@ use crate::worker::server::ServerSettings;
 #[cfg(feature = "cli")]
 use crate::worker::settings::RoomSettings;
 use crate::worker::settings::Settings;
+use crate::worker::stores::Stores;
 
 /// Settings of a [`Worker`]; each has a default, and [`build`](Self::build) checks them.
 ///
@@ -42,6 +41,7 @@ pub struct WorkerBuilder {
     connector: Option<Arc<dyn RoomConnector>>,
     executor: Arc<dyn Executor>,
     names: AgentNames,
+    stores: Stores,
     settings: Settings,
 }
 
@@ -54,6 +54,7 @@ impl WorkerBuilder {
             connector: None,
             executor: Arc::new(Tasks),
             names: AgentNames::default(),
+            stores: Stores::default(),
             settings: Settings::default(),
         }
     }
@@ -111,18 +112,6 @@ impl WorkerBuilder {
         alike
     }
 
-    /// The store of checkpoints.
-    #[cfg(feature = "cli")]
-    pub(crate) fn checkpoint_store(&self) -> Option<Arc<dyn CheckpointStore>> {
-        self.settings.checkpoints.store.clone()
-    }
-
-    /// The store of leases.
-    #[cfg(feature = "cli")]
-    pub(crate) fn lease_store(&self) -> Option<Arc<dyn Coordinator>> {
-        self.settings.coordination.coordinator.clone()
-    }
-
     /// The maximum number of jobs, and the file descriptors of each.
     #[cfg(feature = "cli")]
     pub(crate) fn descriptor_use(&self) -> (usize, usize) {
@@ -150,16 +139,18 @@ impl WorkerBuilder {
         self
     }
 
-    /// Checks the settings and builds the worker, which connects when it runs.
+    /// Checks the settings, opens the stores that are [still closed](Self::open_checkpoints), and builds the
+    /// worker, which connects when it runs.
     ///
     /// # Errors
     /// [`ConfigError`], which names the missing or invalid setting.
     pub fn build(self) -> Result<Worker, ConfigError> {
         let descriptors = self.descriptors_per_job();
-        let Self { agent, checks, server, connector, executor, names, mut settings } = self;
+        let Self { agent, checks, server, connector, executor, names, stores, mut settings } = self;
         (settings.rules.agent_name, settings.agent_name_is_env) = names.resolve();
         settings.check()?;
         let server = server.check()?;
+        stores.open(&mut settings)?;
         let connector = connector.unwrap_or_else(|| Arc::new(WebRtc::new(server.net.clone())));
         let agent = Arc::new(CheckedAgent::new(agent, checks, &settings.rules));
         let parts = Arc::new(Parts::new(settings, connector, server.api()));

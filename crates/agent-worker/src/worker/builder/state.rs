@@ -3,16 +3,43 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_core::{CheckpointStore, Coordinator, PubSub};
+use agent_core::{CheckpointStore, CoordinationError, Coordinator, PubSub, StoreError};
 
 use crate::worker::builder::WorkerBuilder;
+use crate::worker::stores::StoreSource;
+#[cfg(feature = "cli")]
+use crate::worker::stores::{CheckpointSource, CoordinatorSource};
 
 impl WorkerBuilder {
     /// The store of the jobs' [checkpoints](crate::checkpoint::Checkpoint); none unless set. `EmbeddedStore`
     /// is for workers on one machine, `RedisStore` for more, [`MemoryStore`](crate::checkpoint::MemoryStore)
     /// for tests.
     pub fn checkpoints(mut self, store: impl CheckpointStore) -> Self {
-        self.settings.checkpoints.store = Some(Arc::new(store));
+        self.stores.checkpoints = Some(StoreSource::Open(Arc::new(store)));
+        self
+    }
+
+    /// As [`checkpoints`](Self::checkpoints), with a store that [`build`](Self::build) opens, which returns
+    /// its error as [`ConfigError::Checkpoints`]. In a program with a [command line](crate::cli), commands
+    /// that run no job leave the store alone, and `doctor` reports what is wrong with it.
+    ///
+    /// `open` may block.
+    ///
+    /// ```
+    /// # async fn agent(_: agent_worker::JobContext) -> agent_worker::JobResult { Ok(()) }
+    /// # #[cfg(feature = "embedded-store")]
+    /// # fn example() {
+    /// use agent_worker::Worker;
+    /// use agent_worker::checkpoint::EmbeddedStore;
+    ///
+    /// let builder = Worker::builder(agent).open_checkpoints(|| EmbeddedStore::open("checkpoints.redb"));
+    /// # }
+    /// ```
+    pub fn open_checkpoints<S: CheckpointStore>(
+        mut self,
+        open: impl FnOnce() -> Result<S, StoreError> + Send + 'static,
+    ) -> Self {
+        self.stores.checkpoints = Some(StoreSource::Closed(Box::new(move || Ok(Arc::new(open()?)))));
         self
     }
 
@@ -32,8 +59,30 @@ impl WorkerBuilder {
     /// The store in which jobs elect their leaders with [`JobContext::elect`](crate::JobContext::elect): one
     /// of [`coordination`](crate::coordination), or your own. None unless set.
     pub fn coordinator(mut self, coordinator: impl Coordinator) -> Self {
-        self.settings.coordination.coordinator = Some(Arc::new(coordinator));
+        self.stores.coordinator = Some(StoreSource::Open(Arc::new(coordinator)));
         self
+    }
+
+    /// As [`coordinator`](Self::coordinator), with a store that [`build`](Self::build) opens, which returns
+    /// its error as [`ConfigError::Coordinator`]: see [`open_checkpoints`](Self::open_checkpoints).
+    pub fn open_coordinator<C: Coordinator>(
+        mut self,
+        open: impl FnOnce() -> Result<C, CoordinationError> + Send + 'static,
+    ) -> Self {
+        self.stores.coordinator = Some(StoreSource::Closed(Box::new(move || Ok(Arc::new(open()?)))));
+        self
+    }
+
+    /// The store of checkpoints, which the worker then does not have.
+    #[cfg(feature = "cli")]
+    pub(crate) fn take_checkpoints(&mut self) -> Option<CheckpointSource> {
+        self.stores.checkpoints.take()
+    }
+
+    /// The store of leases, which the worker then does not have.
+    #[cfg(feature = "cli")]
+    pub(crate) fn take_coordinator(&mut self) -> Option<CoordinatorSource> {
+        self.stores.coordinator.take()
     }
 
     /// The pub/sub backend of [`JobContext::channel`](crate::JobContext::channel): one of

@@ -13,7 +13,7 @@ use agent_worker::checkpoint::{CheckpointStore, EmbeddedStore, MemoryStore, Stor
 use agent_worker::{JobContext, Outcome, RetryPolicy};
 
 use crate::support::store_rules::{holds_the_rules, key};
-use crate::support::subprocess::test_name;
+use crate::support::test_name::test_name;
 
 const KEEP: Duration = Duration::from_secs(3600);
 /// The variables that choose which part of this program a child process runs, and with which file.

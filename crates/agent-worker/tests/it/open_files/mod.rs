@@ -11,7 +11,7 @@ use std::time::Duration;
 use agent_worker::{JobContext, JobResult, RetryPolicy, Worker};
 
 use crate::support::raw_server::Server;
-use crate::support::subprocess::test_name;
+use crate::support::test_name::test_name;
 use crate::support::within;
 use server::{Registered, hold_rooms};
 

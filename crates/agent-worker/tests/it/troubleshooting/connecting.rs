@@ -92,7 +92,7 @@ async fn a_connection_that_is_retried() {
                 worker(url("wss", &encrypted)).net(NetOptions::default().ca_file(&another.file)),
             )
             .await,
-            "clock",
+            "SSL_CERT_FILE)",
         ),
         first(retried("`wss://`, and it has no TLS", worker(url("wss", &mail))).await, "LIVEKIT_URL)"),
         first(retried("`ws://`, and it requires TLS", worker(url("ws", &encrypted))).await, "LIVEKIT_URL)"),

@@ -9,7 +9,7 @@ use agent_worker::Worker;
 
 use super::done;
 use crate::support::guide_tables;
-use crate::support::subprocess::test_name;
+use crate::support::test_name::test_name;
 
 const CHILD: &str = "AGENT_TEST_CHILD";
 

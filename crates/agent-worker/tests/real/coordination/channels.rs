@@ -9,7 +9,7 @@ use agent_worker::net::Redis;
 
 use crate::support::channel_log::{Counted, Received, Tally};
 use crate::support::channel_workers::{ChannelWorkers, run_if_child};
-use crate::support::subprocess::test_name;
+use crate::support::test_name::test_name;
 
 const MESSAGES: usize = 1_000;
 const HALF: usize = MESSAGES / 2;

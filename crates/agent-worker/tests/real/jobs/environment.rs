@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent_testkit::{DispatchRequest, JobEndStatus};
 use agent_worker::{JobContext, JobResult, Worker};
 
-use crate::support::subprocess::test_name;
+use crate::support::test_name::test_name;
 
 const CHILD: &str = "AGENT_TEST_CHILD";
 const SOON: Duration = Duration::from_secs(30);

@@ -8,7 +8,8 @@ use agent_testkit::{DispatchRequest, JobEndStatus, RealServer};
 use agent_worker::{JobContext, JobResult};
 
 use crate::support::long;
-use crate::support::subprocess::{self, Child, Log, Post, test_name};
+use crate::support::subprocess::{self, Child, Log, Post};
+use crate::support::test_name::test_name;
 
 const AGENT: &str = "greeter";
 const SOON: Duration = Duration::from_secs(30);
