@@ -54,6 +54,8 @@ pub(super) enum Bug {
     EndlessCleanup,
     /// A worker that drains accepts.
     AcceptsInDrain,
+    /// A quiet worker accepts.
+    AcceptsWhenQuiet,
     /// A drain takes five seconds more.
     SlowDrain,
     /// No ended job is confirmed.
@@ -88,7 +90,7 @@ pub(super) enum Bug {
 
 impl Bug {
     /// All of them, each with the check that has to find it.
-    pub(super) const ALL: [(Self, Check); 30] = [
+    pub(super) const ALL: [(Self, Check); 31] = [
         (Self::AnswersTwice, Check::OneAnswer),
         (Self::PatientAnswer, Check::AnswerInTime),
         (Self::EndedJobsCount, Check::FreeSlotAccepts),
@@ -105,6 +107,7 @@ impl Bug {
         (Self::CleansTwice, Check::OneCleanup),
         (Self::EndlessCleanup, Check::CleanupInTime),
         (Self::AcceptsInDrain, Check::NothingNewInDrain),
+        (Self::AcceptsWhenQuiet, Check::NothingNewInDrain),
         (Self::SlowDrain, Check::DrainInTime),
         (Self::NoReceipt, Check::Bounded),
         (Self::DropsDataBetween, Check::RoomDataKept),
@@ -307,7 +310,14 @@ impl Planted {
                 let (job, attempt) = (job.clone(), *attempt);
                 outputs.push(Output::Clean { job, attempt, within: Duration::from_secs(3600) });
             }
-            (Bug::AcceptsInDrain, Output::Send(frame), _) if worker.is_draining() && self.offered => {
+            (Bug::AcceptsInDrain | Bug::AcceptsWhenQuiet, Output::Send(frame), _)
+                if self.offered
+                    && (if bug == Bug::AcceptsInDrain {
+                        worker.is_draining()
+                    } else {
+                        worker.is_quiet()
+                    }) =>
+            {
                 match worker_message(frame) {
                     Some(worker_message::Message::Availability(answer)) if !answer.available => {
                         outputs.push(Output::Send(answer_frame(&JobId::new(&answer.job_id), true)));
