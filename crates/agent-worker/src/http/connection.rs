@@ -1,5 +1,6 @@
 //! Connections of the HTTP server, and their limits.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -10,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use agent_proto::error_text::chain;
@@ -18,7 +19,8 @@ use agent_proto::text::line;
 
 use crate::http::routes::Routes;
 
-/// Connections that are served at once; further ones wait to be accepted.
+/// Connections that are served at once. A further one ends the oldest, so that clients that only hold theirs
+/// do not keep probes away.
 const MAX_CONNECTIONS: usize = 32;
 /// How long a request's head may take, counted from the response before.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,15 +36,20 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Serves all connections until the future is dropped.
 pub(super) async fn serve(listener: TcpListener, routes: Arc<Routes>) {
     let mut connections = JoinSet::new();
+    let mut oldest_first = VecDeque::<AbortHandle>::new();
     let mut failing = false;
     loop {
         tokio::select! {
             biased;
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+            Some(_) = connections.join_next() => oldest_first.retain(|connection| !connection.is_finished()),
+            accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     failing = false;
-                    connections.spawn(serve_one(stream, peer.ip(), Arc::clone(&routes)));
+                    if oldest_first.len() >= MAX_CONNECTIONS {
+                        oldest_first.pop_front().iter().for_each(AbortHandle::abort);
+                    }
+                    let serving = serve_one(stream, peer.ip(), Arc::clone(&routes));
+                    oldest_first.push_back(connections.spawn(serving));
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {

@@ -22,7 +22,7 @@
 //! | `/healthz` | 200 `OK` while the worker can run jobs without a restart, also during a lost connection and a drain; else 503 and the reason: it has stopped, its task does not answer within 2 s, or attempts that cannot be aborted hold every slot |
 //! | `/readyz` | 200 `OK` while the server dispatches to it, also if it is full; else 503 and the reason |
 //! | `/` | as the official workers: 200 `OK` while it is registered with the server, else 503 |
-//! | `/worker` | JSON: what the official workers report, and slots, load, outcomes, whether it drains |
+//! | `/worker` | JSON: what the official workers report, and slots, load, outcomes, whether it drains. Of several workers, one that has stopped is listed with `live: false` until all have |
 //! | `/status` | a page for people, which shows the same, as it changes |
 //! | `/jobs` | JSON: jobs that hold a slot, with state, age, attempts and last error. `?limit=` (1,000 unless set, at most 10,000) and `?offset=` choose a part of the list; `?filter=` leaves jobs with this text in id, room, participant, state or last error, in any case (`matching` is their number); `?sort=` is by `id` (unless set), `room`, `state`, `age_seconds`, `attempts` or `last_error`, and `&order=desc` reverses it |
 //! | `/metrics` | the metrics of the process as text for Prometheus, if they are [set](HttpServer::metrics), as `start` and `dev` do; else 404 |
@@ -45,8 +45,8 @@
 //! [`redact_errors`](crate::WorkerBuilder::redact_errors) leaves: keep it within your network. Metadata and
 //! secrets are not shown.
 //!
-//! At most 32 connections are served at once, for up to 30 s each. A request has 10 s and 16 KiB for its
-//! head.
+//! At most 32 connections are served at once, for up to 30 s each; a further one ends the oldest. A request
+//! has 10 s and 16 KiB for its head.
 
 mod admin;
 mod ask;

@@ -103,18 +103,25 @@ impl Routes {
         text(StatusCode::OK, "OK")
     }
 
+    /// All workers. One that has stopped is listed as such beside those that run.
     async fn worker(&self) -> Answer {
-        let mut all = Vec::new();
+        let (mut all, mut running) = (Vec::new(), false);
         for worker in &self.workers {
-            match worker.status().await {
+            let handle = worker.worker();
+            let status = match worker.status().await {
                 Ok(status) => {
-                    let handle = worker.worker();
-                    all.push(Known { status, stats: handle.stats(), launches: handle.launches() });
+                    running = true;
+                    status
                 }
+                Err(NoAnswer::Stopped) => Snapshot::clone(&handle.ended),
                 Err(no_answer) => return self.problem(worker, &no_answer),
-            }
+            };
+            all.push(Known { status, stats: handle.stats(), launches: handle.launches() });
         }
-        Summary::of(&all).map_or_else(|| unavailable(NoAnswer::Stopped), |summary| json(&summary))
+        match Summary::of(&all) {
+            Some(summary) if running => json(&summary),
+            _ => self.all_stopped(),
+        }
     }
 
     async fn act(&self, action: Action) -> Answer {
@@ -127,20 +134,24 @@ impl Routes {
 
     /// Makes all workers quiet, or lets them accept jobs again.
     async fn quiet(&self, command: fn(&WorkerHandle)) -> Answer {
+        let mut running = Vec::new();
         for worker in &self.workers {
             match worker.status().await {
                 Ok(status) if status.draining => {
                     let problem = "the worker drains, which cannot be taken back";
                     return text(StatusCode::CONFLICT, problem);
                 }
-                Ok(_) => command(worker.worker()),
+                Ok(_) => running.push(worker.worker()),
+                Err(NoAnswer::Stopped) => {}
                 Err(no_answer) => return self.problem(worker, &no_answer),
             }
         }
+        running.into_iter().for_each(command);
         self.worker().await
     }
 
     async fn terminate(&self, job: &JobId) -> Answer {
+        let mut unknown = None;
         for worker in &self.workers {
             match worker.cancel(job, "terminated over HTTP").await {
                 Ok(true) => {
@@ -149,16 +160,19 @@ impl Routes {
                     return text(StatusCode::ACCEPTED, done);
                 }
                 Ok(false) => {}
-                Err(no_answer) => return self.problem(worker, &no_answer),
+                Err(no_answer) => unknown = Some(self.problem(worker, &no_answer)),
             }
         }
-        text(StatusCode::NOT_FOUND, format!("no job {} holds a slot here: /jobs lists them", line(&**job)))
+        unknown.unwrap_or_else(|| {
+            let problem = format!("no job {} holds a slot here: /jobs lists them", line(&**job));
+            text(StatusCode::NOT_FOUND, problem)
+        })
     }
 
     async fn jobs(&self, JobQuery { selection, page }: &JobQuery) -> Answer {
         let Page { offset, limit } = *page;
         let mut report = JobsReport { total: 0, matching: 0, offset, limit, jobs: Vec::new() };
-        let mut all = Vec::new();
+        let (mut all, mut running) = (Vec::new(), false);
         for worker in &self.workers {
             let part = if selection.is_everything() {
                 Page { offset: offset.saturating_sub(report.total), limit: limit - report.jobs.len() }
@@ -167,6 +181,7 @@ impl Routes {
             };
             match worker.jobs(part).await {
                 Ok(part) => {
+                    running = true;
                     report.total += part.total;
                     if selection.is_everything() {
                         report.jobs.extend(part.jobs.iter().map(JobReport::of));
@@ -174,8 +189,12 @@ impl Routes {
                         all.extend(part.jobs);
                     }
                 }
+                Err(NoAnswer::Stopped) => {}
                 Err(no_answer) => return self.problem(worker, &no_answer),
             }
+        }
+        if !running {
+            return self.all_stopped();
         }
         report.matching = report.total;
         if !selection.is_everything() {
@@ -186,11 +205,16 @@ impl Routes {
         json(&report)
     }
 
+    fn all_stopped(&self) -> Answer {
+        let stopped = NoAnswer::Stopped;
+        self.workers.first().map_or_else(|| unavailable(stopped), |worker| self.problem(worker, &stopped))
+    }
+
     /// 503 with the problem of a worker, and its name if there are several.
     fn problem(&self, worker: &Asked, problem: &impl Display) -> Answer {
         match &*self.workers {
             [_] => unavailable(problem),
-            _ => unavailable(format_args!("agent {}: {problem}", name(&worker.worker().agent_name))),
+            _ => unavailable(format_args!("agent {}: {problem}", name(&worker.worker().ended.agent_name))),
         }
     }
 }

@@ -24,9 +24,9 @@ pub struct WorkerHandle {
     pub(super) registered: watch::Receiver<bool>,
     pub(super) closing: watch::Receiver<bool>,
     pub(super) meter: Arc<Meter>,
-    /// For answers about several workers.
+    /// What is reported of it when it has stopped.
     #[cfg(feature = "http")]
-    pub(crate) agent_name: Arc<str>,
+    pub(crate) ended: Arc<Snapshot>,
 }
 
 /// A snapshot of a running worker.

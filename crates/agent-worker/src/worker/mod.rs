@@ -29,6 +29,8 @@ use agent_proto::text::{line, name};
 
 use crate::agent::Agent;
 use crate::worker::builder::WorkerBuilder;
+#[cfg(feature = "http")]
+use crate::worker::driver::Snapshot;
 use crate::worker::driver::{Command, Driver, Setup};
 use crate::worker::handle::WorkerHandle;
 use crate::worker::settings::Settings;
@@ -122,7 +124,7 @@ impl Worker {
             closing: is_closing,
             meter,
             #[cfg(feature = "http")]
-            agent_name: setup.parts.settings.rules.agent_name.as_str().into(),
+            ended: Arc::new(Snapshot::stopped(&setup.parts.settings, &setup.server.url)),
         };
         Self { setup, handle, commands, done, registered, closing }
     }

@@ -51,6 +51,29 @@ pub(crate) struct JobPage {
 }
 
 impl Snapshot {
+    /// Of a worker that has stopped.
+    pub(crate) fn stopped(settings: &Settings, server: &ServerUrl) -> Self {
+        let rules = &settings.rules;
+        Self {
+            agent_name: rules.agent_name.clone(),
+            agent_name_is_env: settings.agent_name_is_env,
+            deployment: rules.deployment.clone(),
+            kind: rules.kind,
+            server: server.to_string(),
+            worker_id: "".into(),
+            registered: false,
+            draining: false,
+            quiet: false,
+            liveness: Err(HealthProblem::Stopped),
+            readiness: Err(HealthProblem::Stopped),
+            slots: SlotCounts::default(),
+            capacity: rules.max_jobs,
+            load: 0.0,
+            unconfirmed: 0,
+            uptime: Duration::ZERO,
+        }
+    }
+
     pub(super) fn of(
         machine: &Worker,
         settings: &Settings,
@@ -58,13 +81,7 @@ impl Snapshot {
         worker_id: Arc<str>,
         now: Time,
     ) -> Self {
-        let rules = machine.config();
         Self {
-            agent_name: rules.agent_name.clone(),
-            agent_name_is_env: settings.agent_name_is_env,
-            deployment: rules.deployment.clone(),
-            kind: rules.kind,
-            server: server.to_string(),
             worker_id,
             registered: machine.is_registered(),
             draining: machine.is_draining(),
@@ -76,6 +93,7 @@ impl Snapshot {
             load: machine.load(),
             unconfirmed: machine.closing(),
             uptime: now - Time::ZERO,
+            ..Self::stopped(settings, server)
         }
     }
 }

@@ -9,7 +9,7 @@ use agent_testkit::{JobSpec, MockServer};
 use agent_worker::http::HttpServer;
 use agent_worker::{JobContext, JobError, JobResult, RetryPolicy, Worker};
 
-use crate::support::http_reply::get;
+use crate::support::http_reply::{get, request};
 use crate::support::served_worker::{Served, patient};
 use crate::support::within;
 
@@ -183,6 +183,64 @@ async fn several_workers_are_healthy_together() {
     let reply = get(address, "/readyz").await;
     assert_eq!((reply.status, reply.body.as_str()), (503, "agent bob: draining"));
     assert_eq!(get(address, "/healthz").await.status, 200);
+    serving.abort();
+    running.iter().for_each(|worker| worker.abort());
+}
+
+/// What is reported of the others does not end with one of them; the program is not healthy without it.
+#[tokio::test]
+async fn a_stopped_worker_is_listed_beside_the_others() {
+    let server = MockServer::start().await.unwrap();
+    let worker = |name: &str| server.worker(patient).agent_name(name).max_jobs(3).build().unwrap();
+    let workers = [worker("ada"), worker("bob")];
+    let handles = [&workers[0], &workers[1]].map(Worker::handle);
+    let http = HttpServer::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = http.local_addr();
+    let serving = tokio::spawn(http.serve(handles.clone()));
+    let running = workers.map(|worker| tokio::spawn(worker.run()));
+    for handle in &handles {
+        assert!(within(handle.registered()).await);
+    }
+    let job = server.dispatch(JobSpec::room("kitchen").agent_name("bob")).await.unwrap();
+    within(async {
+        while !get(address, "/jobs").await.body.contains(r#""state":"running""#) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    within(handles[0].drain(Duration::ZERO)).await;
+
+    let reply = get(address, "/worker").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let summary: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!((&summary["live"], &summary["active_jobs"]), (&json!(false), &json!(1)));
+    let [ada, bob] = &summary["workers"].as_array().unwrap()[..] else { panic!("{summary}") };
+    assert_eq!((&ada["agent_name"], &bob["agent_name"]), (&json!("ada"), &json!("bob")));
+    assert_eq!(
+        (&ada["live"], &ada["ready"], &ada["registered"]),
+        (&json!(false), &json!(false), &json!(false))
+    );
+    assert_eq!((&ada["problem"], &ada["max_jobs"]), (&json!("the worker has stopped"), &json!(3)));
+    assert_eq!((&bob["live"], &bob["active_jobs"]), (&json!(true), &json!(1)));
+    let jobs = get(address, "/jobs").await;
+    assert!(jobs.status == 200 && jobs.body.contains("kitchen"), "{jobs:?}");
+    for path in ["/healthz", "/readyz"] {
+        let reply = get(address, path).await;
+        assert_eq!((reply.status, reply.body.as_str()), (503, "agent ada: the worker has stopped"), "{path}");
+    }
+    // The one that runs is quiet.
+    let reply = request(address, "POST", "/quiet").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let summary: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(summary["workers"][1]["quiet"], json!(true), "{summary}");
+    let terminate = format!("/jobs/{}/terminate", job.job_id().await);
+    assert_eq!(request(address, "POST", &terminate).await.status, 202);
+
+    within(handles[1].drain(Duration::ZERO)).await;
+    for path in ["/worker", "/jobs"] {
+        let reply = get(address, path).await;
+        assert_eq!((reply.status, reply.body.as_str()), (503, "agent ada: the worker has stopped"), "{path}");
+    }
     serving.abort();
     running.iter().for_each(|worker| worker.abort());
 }
