@@ -199,6 +199,8 @@ pub enum Output {
         token: Secret,
         /// The server of the room, when it is not the worker's own.
         url: Option<String>,
+        /// How long after its offer it was accepted; `None` for one that was not accepted.
+        answered: Option<Duration>,
         /// How long ago it was accepted; `None` for one that was not accepted.
         waited: Option<Duration>,
     },

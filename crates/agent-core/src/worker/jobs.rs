@@ -154,8 +154,10 @@ impl Worker {
         let job = Arc::new(job);
         let deadline = time_limit(self.config.job_timeout, self.config.max_job_timeout, &job.raw_metadata)
             .map(|limit| now + limit);
-        let mut waited = None;
+        let (mut answered, mut waited) = (None, None);
         if let Some(entry) = self.jobs.get_mut(&id) {
+            // Until now it has the time of the offer.
+            answered = entry.accepted_at.map(|accepted| accepted - entry.assigned_at);
             waited = entry.accepted_at.map(|accepted| now - accepted);
             entry.job = Arc::clone(&job);
             entry.assigned_at = now;
@@ -164,7 +166,7 @@ impl Worker {
             entry.attempt_at = now;
         }
         self.apply(&id, JobInput::Assigned, now);
-        self.out.push_back(Output::Start { job, token, url, waited });
+        self.out.push_back(Output::Start { job, token, url, answered, waited });
         if let Some(deadline) = deadline {
             self.timers.set(Timer::Job(id, JobTimer::Deadline), deadline);
         }

@@ -23,6 +23,24 @@ fn a_job_from_offer_to_success() {
 }
 
 #[test]
+fn a_start_has_the_times_of_its_offer() {
+    let mut rig = Rig::registered(|_| {});
+    rig.offer(1);
+    rig.pass(300);
+    rig.answer(1, Answer::accept());
+    rig.pass(1_200);
+    rig.assign(1);
+    // One that was not offered.
+    rig.assign(2);
+    let log = rig.log();
+    for start in
+        ["start AJ_1 url None answered after 300ms waited Some(1.2s)", "start AJ_2 url None waited None"]
+    {
+        assert!(log.contains(start), "{start}: {log}");
+    }
+}
+
+#[test]
 fn an_early_outcome_is_sent_twice_before_the_room_is_left() {
     let mut rig = Rig::registered(|_| {});
     rig.run_job(1);

@@ -365,9 +365,13 @@ fn show(output: &Output) -> String {
             }
         }
         Output::Ask { job, .. } => format!("ask {}", job.id),
-        Output::Start { job, token, url, waited } => {
+        Output::Start { job, token, url, answered, waited } => {
             assert_eq!(Secret::expose(token), "secret-token");
-            format!("start {} url {url:?} waited {waited:?}", job.id)
+            let answered = match answered {
+                Some(time) if !time.is_zero() => format!(" answered after {time:?}"),
+                _ => String::new(),
+            };
+            format!("start {} url {url:?}{answered} waited {waited:?}", job.id)
         }
         Output::Retry { job, attempt } => format!("retry {job}, attempt {attempt}"),
         Output::Clean { job, attempt, within } => {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::iter::successors;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use hyper::{Request, Response, StatusCode};
 use opentelemetry_http::{HttpClient, HttpError, ResponseBodyTooLarge};
 use tokio::runtime::Handle;
 
+use agent_net::ConnectError;
 use agent_proto::error_text::chain;
 use agent_proto::text::line;
 
@@ -106,14 +108,38 @@ impl State {
             }
             Ok(_) => tracing::info!(collector, "traces are exported again"),
             Err(error) => {
-                let error: &(dyn Error + 'static) = &**error;
+                let (reason, what) = unreachable(&**error);
                 tracing::warn!(
                     collector,
-                    "traces are lost, as the collector cannot be reached: {}: check OTEL_EXPORTER_OTLP_ENDPOINT and the collector",
-                    line(chain(error))
+                    "traces are lost, as the collector cannot be reached: {}: {what}",
+                    line(reason)
                 );
             }
         }
+    }
+}
+
+/// Why the collector cannot be reached, and what to do: the texts of agent-net's errors are about the
+/// worker's server.
+fn unreachable(error: &(dyn Error + 'static)) -> (String, &'static str) {
+    const CHECK: &str = "check OTEL_EXPORTER_OTLP_ENDPOINT and the collector";
+    let of_connection =
+        successors(Some(error), |&error| error.source()).find_map(|cause| cause.downcast_ref());
+    match of_connection {
+        Some(ConnectError::Resolve { endpoint, source }) => {
+            (format!("the name of {endpoint} was not found: {source}"), CHECK)
+        }
+        Some(ConnectError::Unreachable { endpoint, source }) => {
+            (format!("nothing answers at {endpoint}: {source}"), CHECK)
+        }
+        Some(ConnectError::Timeout { endpoint, limit, .. }) => {
+            (format!("{endpoint} did not answer within {limit:?}"), CHECK)
+        }
+        Some(ConnectError::Tls { endpoint, source, .. }) => (
+            format!("no TLS connection to {endpoint}: {}", chain(&**source)),
+            "check OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_CERTIFICATE and the collector",
+        ),
+        _ => (chain(error), CHECK),
     }
 }
 

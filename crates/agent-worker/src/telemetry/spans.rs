@@ -22,6 +22,8 @@ pub(crate) struct AttemptTrace(Mutex<Option<Root>>);
 
 struct Root {
     span: TraceSpan,
+    /// From the offer to the assignment.
+    assigned_after: Option<Duration>,
     /// Whether it is recorded how the attempt ended.
     ended: bool,
 }
@@ -46,9 +48,11 @@ impl AttemptTrace {
             "lk.dispatch_id" = shown(&job.dispatch_id),
             "lk.job.worker_id" = shown(worker_id),
             "lk.retry_count" = i64::from(attempt.saturating_sub(1)),
+            "lk.job.accept_latency" = Empty,
             "lk.job.assignment_latency" = Empty,
             "lk.job.launch_latency" = Empty,
             "lk.job.entrypoint_latency" = Empty,
+            "lk.job.dispatch_latency" = Empty,
             "lk.shutdown.reason" = Empty,
             "error.type" = Empty,
             "otel.status_description" = Empty,
@@ -58,22 +62,33 @@ impl AttemptTrace {
         }
         let span = TraceSpan(span);
         span.contains(log);
-        Self(Mutex::new(Some(Root { span, ended: false })))
+        Self(Mutex::new(Some(Root { span, assigned_after: None, ended: false })))
     }
 
-    /// The server assigned the job this long after the worker had accepted it.
-    pub(crate) fn assigned(&self, waited: Duration) {
-        self.record("lk.job.assignment_latency", waited);
+    /// The worker accepted the job this long after its offer, and the server assigned it this long after
+    /// that.
+    pub(crate) fn assigned(&self, answered: Duration, waited: Duration) {
+        self.with(|root| {
+            root.record("lk.job.accept_latency", answered);
+            root.record("lk.job.assignment_latency", waited);
+            root.assigned_after = Some(answered + waited);
+        });
     }
 
     /// The attempt began to run this long after the assignment.
     pub(crate) fn launched(&self, after: Duration) {
-        self.record("lk.job.launch_latency", after);
+        self.with(|root| root.record("lk.job.launch_latency", after));
     }
 
-    /// The handler is called this long after the attempt began to run: the room was joined in between.
-    pub(crate) fn called(&self, after: Duration) {
-        self.record("lk.job.entrypoint_latency", after);
+    /// The handler is called this long after the assignment, and this long after the attempt began to run:
+    /// the room was joined in between.
+    pub(crate) fn called(&self, after_assignment: Duration, after_launch: Duration) {
+        self.with(|root| {
+            root.record("lk.job.entrypoint_latency", after_launch);
+            if let Some(assigned_after) = root.assigned_after {
+                root.record("lk.job.dispatch_latency", assigned_after + after_assignment);
+            }
+        });
     }
 
     /// The attempt ended. What counts as a failure is decided as for the outcome of the job.
@@ -104,18 +119,16 @@ impl AttemptTrace {
         }
     }
 
-    fn record(&self, attribute: &str, time: Duration) {
-        self.with(|root| {
-            root.span.0.record(attribute, time.as_secs_f64());
-        });
-    }
-
     fn with<T>(&self, change: impl FnOnce(&mut Root) -> T) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(change)
     }
 }
 
 impl Root {
+    fn record(&self, attribute: &str, time: Duration) {
+        self.span.0.record(attribute, time.as_secs_f64());
+    }
+
     fn end(&mut self, end: &AttemptEnd, cancelled: Option<CancelReason>) {
         self.ended = true;
         let Self { span: TraceSpan(span), .. } = self;

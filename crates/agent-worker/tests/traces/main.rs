@@ -24,6 +24,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use collector::{Answer, Collector, Span};
 use program::{CUSTOMER, Program, Report};
 use support::authority::authority;
+use support::guide_tables::{self, steady};
 
 const OTLP_TOKEN: &str = "the-otlp-token-5c1d";
 const OK: Answer = Answer::Status(StatusCode::OK);
@@ -108,7 +109,9 @@ async fn each_attempt_is_a_trace_with_the_official_names() {
         }
         let first = root.number("lk.retry_count") == Some(0);
         let called = first && room != "refused";
+        let mut parts = 0.0;
         for (latency, expected) in [
+            ("lk.job.accept_latency", first),
             ("lk.job.assignment_latency", first),
             ("lk.job.launch_latency", first),
             ("lk.job.entrypoint_latency", called),
@@ -116,7 +119,12 @@ async fn each_attempt_is_a_trace_with_the_official_names() {
             let seconds = root.seconds(latency);
             assert_eq!(seconds.is_some(), expected, "{latency} of {room}");
             assert!(seconds.is_none_or(|seconds| (0.0..60.0).contains(&seconds)), "{latency}: {seconds:?}");
+            parts += seconds.unwrap_or_default();
         }
+        let whole = root.seconds("lk.job.dispatch_latency");
+        assert_eq!(whole.is_some(), called, "dispatch of {room}");
+        // It is the sum of its parts.
+        assert!(whole.is_none_or(|whole| (whole - parts).abs() < 1e-6), "{room}: {whole:?}, {parts}");
         assert!(
             log.contains(&format!("job_id={} ", root.text("lk.job_id").unwrap())),
             "the log has the same id"
@@ -227,8 +235,8 @@ async fn a_collector_is_reached_over_tls() {
     assert_eq!(collector.spans().iter().filter(|span| span.name == "job_entrypoint").count(), 1, "{log}");
 }
 
-/// A second job runs while the spans of the first one cannot be exported.
-async fn runs_without_delay(collector: Option<&Collector>, expected: &str) {
+/// A second job runs while the spans of the first one cannot be exported. Returns the warning about that.
+async fn runs_without_delay(collector: Option<&Collector>, expected: &str) -> Option<String> {
     // Nothing listens there.
     let endpoint = collector.map_or_else(|| "http://127.0.0.1:9".to_owned(), endpoint);
     let mut program = Program::start(
@@ -252,33 +260,45 @@ async fn runs_without_delay(collector: Option<&Collector>, expected: &str) {
     assert_eq!(code, Some(0), "{log}");
     assert_eq!(log.matches("traces are lost").count(), usize::from(!expected.is_empty()), "{log}");
     assert!(log.contains(expected) && !log.contains(OTLP_TOKEN), "{log}");
+    assert!(!log.contains("LIVEKIT_URL"), "the advice is about the collector: {log}");
+    let (_, warning) = log.lines().find_map(|line| line.split_once(" WARN agent_worker::otel"))?;
+    let (_, text) = warning.split_once(": ")?;
+    Some(format!("WARN {}", steady(text.split(" collector=").next()?)))
 }
 
 #[tokio::test]
-async fn a_collector_that_is_gone_delays_nothing() {
-    runs_without_delay(None, "check OTEL_EXPORTER_OTLP_ENDPOINT and the collector").await;
-}
-
-#[tokio::test]
-async fn a_collector_that_refuses_delays_nothing() {
-    let collector = Collector::start(Answer::Status(StatusCode::UNAUTHORIZED)).await;
-    runs_without_delay(Some(&collector), "401 Unauthorized: check OTEL_EXPORTER_OTLP_HEADERS").await;
-    let collector = Collector::start(Answer::Status(StatusCode::SERVICE_UNAVAILABLE)).await;
-    runs_without_delay(Some(&collector), "503 Service Unavailable: check the collector").await;
-}
-
-#[tokio::test]
-async fn a_collector_that_closes_connections_delays_nothing() {
-    let collector = Collector::start(Answer::Close).await;
-    runs_without_delay(Some(&collector), "check OTEL_EXPORTER_OTLP_ENDPOINT and the collector").await;
+async fn a_collector_that_takes_nothing_delays_nothing() {
+    let refusing = async |status: StatusCode| {
+        let collector = Collector::start(Answer::Status(status)).await;
+        runs_without_delay(Some(&collector), &format!("the collector answers {status}: check ")).await
+    };
+    let closing = async {
+        let collector = Collector::start(Answer::Close).await;
+        runs_without_delay(Some(&collector), "check OTEL_EXPORTER_OTLP_ENDPOINT and the collector").await
+    };
+    let (gone, unauthorized, not_found, unavailable, _) = tokio::join!(
+        runs_without_delay(None, "check OTEL_EXPORTER_OTLP_ENDPOINT and the collector"),
+        refusing(StatusCode::UNAUTHORIZED),
+        refusing(StatusCode::NOT_FOUND),
+        refusing(StatusCode::SERVICE_UNAVAILABLE),
+        closing,
+    );
+    let lines = [
+        ("no collector listens there", gone.unwrap().replace(" (os error 111)", "")),
+        ("it refuses the headers", unauthorized.unwrap()),
+        ("it is something else, or has another path", not_found.unwrap()),
+        ("it fails", unavailable.unwrap()),
+    ];
+    guide_tables::check("traces-lost", &lines);
 }
 
 #[tokio::test]
 async fn a_collector_that_hangs_delays_nothing_but_the_end_by_its_limit() {
     let collector = Collector::start(Answer::Never).await;
     let begun = std::time::Instant::now();
-    runs_without_delay(Some(&collector), "").await;
+    let warning = runs_without_delay(Some(&collector), "").await.unwrap();
     assert!(begun.elapsed() > Duration::from_secs(5), "the last spans are waited for");
+    guide_tables::check("traces-end", &[("the collector does not answer", warning)]);
 }
 
 #[tokio::test]
@@ -310,10 +330,18 @@ async fn the_command_line_exports_and_its_lines_have_the_id_of_the_trace() {
 
 #[tokio::test]
 async fn a_variable_that_cannot_be_used_is_wrong_use() {
-    for (name, value, to_write) in [
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "http://"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", OTLP_TOKEN, "NAME=VALUE"),
+    let mut lines = Vec::new();
+    for (what, name, value, to_write) in [
+        (
+            "`OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317`",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "collector:4317",
+            "http://",
+        ),
+        ("`OTEL_EXPORTER_OTLP_PROTOCOL=grpc`", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
+        ("a header without a name", "OTEL_EXPORTER_OTLP_HEADERS", OTLP_TOKEN, "NAME=VALUE"),
+        ("`OTEL_EXPORTER_OTLP_TIMEOUT=10s`", "OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "milliseconds"),
+        ("`OTEL_TRACES_EXPORTER=jaeger`", "OTEL_TRACES_EXPORTER", "jaeger", "otlp or none"),
     ] {
         let variables =
             [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:9/v1/traces"), (name, value)];
@@ -322,5 +350,8 @@ async fn a_variable_that_cannot_be_used_is_wrong_use() {
         let (code, log) = Program::start("simulate", &variables[from..]).ended().await;
         assert_eq!(code, Some(2), "{name}: {log}");
         assert!(log.contains(name) && log.contains(to_write) && !log.contains(OTLP_TOKEN), "{log}");
+        let error = log.lines().find_map(|line| line.strip_prefix("error: "));
+        lines.push((what, error.unwrap_or_else(|| panic!("{log}")).to_owned()));
     }
+    guide_tables::check("traces-settings", &lines);
 }

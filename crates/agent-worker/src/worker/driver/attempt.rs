@@ -87,7 +87,7 @@ impl Attempt {
         let (job, number) = (Arc::clone(&spec.job), spec.number);
         let begun = Instant::now();
         if number == 1 {
-            scope.trace().launched(assigned.elapsed());
+            scope.trace().launched(begun - assigned);
         }
         let checked = catch_unwind(AssertUnwindSafe(|| agent.check(&job)));
         if !matches!(checked, Ok(Ok(()))) {
@@ -118,8 +118,9 @@ impl Attempt {
         // may never release.
         tokio::task::yield_now().await;
         if number == 1 {
-            parts.meter.launched(assigned.elapsed());
-            scope.trace().called(begun.elapsed());
+            let now = Instant::now();
+            parts.meter.launched(now - assigned);
+            scope.trace().called(now - assigned, now - begun);
         }
         let (ctx, failed) = JobContext::new(spec, Arc::clone(&links));
         let handler = AssertUnwindSafe(async { Arc::clone(&agent).run(ctx).await }).catch_unwind();

@@ -227,9 +227,9 @@ impl Driver {
                 Output::Disconnect => self.disconnect(),
                 Output::Send(frame) => self.socket.send(frame),
                 Output::Ask { offer, job } => self.ask(offer, job),
-                Output::Start { job, token, url, waited } => {
+                Output::Start { job, token, url, answered, waited } => {
                     self.parts.meter.assigned(waited);
-                    self.start(job, token, url, waited);
+                    self.start(job, token, url, answered.zip(waited));
                 }
                 Output::Retry { job, attempt } => {
                     self.parts.meter.retry();
@@ -395,12 +395,21 @@ impl Driver {
         self.asking.spawn(self.parts.settings.hooks.redaction.scope(asking).instrument(span));
     }
 
-    fn start(&mut self, job: Arc<Job>, token: Secret, url: Option<String>, waited: Option<Duration>) {
+    /// `times`: how long the answer to its offer took, and the assignment after that.
+    fn start(
+        &mut self,
+        job: Arc<Job>,
+        token: Secret,
+        url: Option<String>,
+        times: Option<(Duration, Duration)>,
+    ) {
         let id = job.id.clone();
         let spec = AttemptSpec { job, number: 1, room: RoomGrant { url, token } };
         let request = self.join_request(&spec);
         let handle = JobHandle::new(spec, Arc::clone(&self.parts), request, self.input_sender.clone());
-        waited.inspect(|waited| handle.scope.trace().assigned(*waited));
+        if let Some((answered, waited)) = times {
+            handle.scope.trace().assigned(answered, waited);
+        }
         self.jobs.insert(id.clone(), handle);
         self.gauges.active += 1;
         self.start_attempt(&id);
