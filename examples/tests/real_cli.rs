@@ -2,8 +2,10 @@
 #![cfg(unix)]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail, and shows what it saw")]
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -315,5 +317,44 @@ async fn wrong_settings_and_failures_have_different_exit_codes() {
     ] {
         let (ended, printed) = Greeter::run(&server, args).end();
         assert_eq!(ended, Some(code), "{args:?}: {printed}");
+    }
+}
+
+/// Not as if it were not set: the worker would have another name, or nobody would find its port.
+#[test]
+fn a_variable_that_is_no_text_is_wrong_use() {
+    const SECRET: &str = "the-secret-4711";
+    let commands: [(&[&str], &[&str]); 2] = [
+        // Nothing listens there.
+        (
+            &["connect", "--room", "lobby"],
+            &[
+                "LIVEKIT_URL",
+                "LIVEKIT_API_KEY",
+                "LIVEKIT_API_SECRET",
+                "LIVEKIT_AGENT_NAME",
+                "LIVEKIT_AGENT_NAME_OVERRIDE",
+                "LIVEKIT_AGENT_DEPLOYMENT",
+                "LIVEKIT_LOG_LEVEL",
+            ],
+        ),
+        (&["status"], &["LIVEKIT_AGENT_HTTP_PORT", "LIVEKIT_AGENT_HTTP_HOST"]),
+    ];
+    for (command, variables) in commands {
+        for variable in variables {
+            let output = Command::new(env!("CARGO_BIN_EXE_greeter"))
+                .args(command)
+                .env("LIVEKIT_URL", "ws://127.0.0.1:9")
+                .env("LIVEKIT_API_KEY", "devkey")
+                .env("LIVEKIT_API_SECRET", SECRET)
+                .env_remove("RUST_LOG")
+                .env(variable, OsStr::from_bytes(&[SECRET.as_bytes(), b"\xff"].concat()))
+                .output()
+                .expect("it runs");
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{variable}: {text}");
+            assert!(text.contains(variable), "{variable}: {text}");
+            assert!(*variable != "LIVEKIT_API_SECRET" || !text.contains(SECRET), "{text}");
+        }
     }
 }

@@ -106,8 +106,9 @@ pub(super) struct SimulateOptions {
     /// The metadata of the job
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) metadata: String,
-    /// How long the job may run
-    #[arg(long, value_name = "SECONDS", value_parser = duration)]
+    /// How long the job may run: 90 (seconds), 90s, 10m, 1h [default: that of the program, or without a
+    /// limit]
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
     pub(super) timeout: Option<Duration>,
     #[command(flatten)]
     pub(super) common: CommonOptions,
@@ -124,7 +125,7 @@ pub(super) struct DoctorOptions {
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusOptions {
     /// The port of the worker's HTTP server [default: 8081] [env: LIVEKIT_AGENT_HTTP_PORT]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
     pub(super) http_port: Option<String>,
     /// Its address [default: 127.0.0.1] [env: LIVEKIT_AGENT_HTTP_HOST]
     #[arg(long, value_name = "ADDRESS")]
@@ -152,9 +153,9 @@ pub(super) enum SchemaFormat {
 /// What every command that runs a worker takes.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct CommonOptions {
-    /// How long jobs may go on after SIGTERM or SIGINT: 90 (seconds), 90s, 10m, 1h [default: that of the
-    /// program, or 1h; except for start 0]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    /// How long jobs may go on after SIGTERM or SIGINT: 90 (seconds), 90s, 10m, 1h [default: for start
+    /// that of the program, or 1h; else 0]
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
     pub(super) drain_timeout: Option<Duration>,
     #[command(flatten)]
     pub(super) server: ServerOptions,
@@ -194,7 +195,7 @@ pub(super) struct LogOptions {
 pub(super) struct HttpOptions {
     /// The port: 0 for a free one, off for none [default: 8081, in dev a free one] [env:
     /// LIVEKIT_AGENT_HTTP_PORT]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
     pub(super) http_port: Option<String>,
     /// The address to listen on [default: all, in dev 127.0.0.1] [env: LIVEKIT_AGENT_HTTP_HOST]
     #[arg(long, value_name = "ADDRESS")]
@@ -292,6 +293,19 @@ mod tests {
             Command::Start(options) => options.common,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Not as unknown options.
+    #[test]
+    fn negative_numbers_are_wrong_values() {
+        for args in [&["start", "--drain-timeout", "-1"], &["simulate", "--timeout", "-5"]] {
+            let error = parsed(args).unwrap_err();
+            assert!(error.contains(args[1]) && error.contains("write whole seconds"), "{error}");
+        }
+        assert!(matches!(parsed(&["status", "--http-port", "-1"]), Ok(Command::Status(_))));
+        assert!(parsed(&["start", "--http-port", "-1"]).is_ok(), "the port is read later");
+        // An option that follows is no value.
+        assert!(parsed(&["start", "--drain-timeout", "--log-level", "info"]).is_err());
     }
 
     #[test]

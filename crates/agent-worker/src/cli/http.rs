@@ -9,6 +9,7 @@ use std::num::NonZeroU16;
 use agent_proto::Secret;
 
 use crate::cli::args::{HttpOptions, Mode};
+use crate::cli::variable::variable;
 use crate::http::HttpServer;
 
 /// The port of the official workers.
@@ -39,14 +40,20 @@ pub(super) struct TokenError;
 
 /// The HTTP server cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot listen on {address} for health and status: choose another port by `--http-port` or {PORT_VARIABLE} (0: a free \
-     one, off: none)"
-)]
+#[error("cannot listen on {address} for health and status: {}", what_to_do(error))]
 pub(super) struct ListenError {
     address: SocketAddr,
     #[source]
     error: io::Error,
+}
+
+fn what_to_do(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => format!(
+            "choose an address of this machine by `--http-host` or {HOST_VARIABLE} (0.0.0.0: all of IPv4)"
+        ),
+        _ => format!("choose another port by `--http-port` or {PORT_VARIABLE} (0: a free one, off: none)"),
+    }
 }
 
 /// Where to listen.
@@ -59,7 +66,7 @@ pub(super) struct HttpAddress {
 
 /// The address for this command; `None` if it is off.
 pub(super) fn address(options: &HttpOptions, mode: Mode) -> Result<Option<HttpAddress>, AddressError> {
-    choose(options, mode, |name| env::var(name).ok())
+    choose(options, mode, variable)
 }
 
 fn choose(
@@ -100,7 +107,7 @@ pub(super) fn worker_address(
     port: &Option<String>,
     host: &Option<String>,
 ) -> Result<SocketAddr, AddressError> {
-    find_worker(port, host, &|name| env::var(name).ok())
+    find_worker(port, host, &variable)
 }
 
 fn find_worker(
@@ -235,6 +242,22 @@ mod tests {
             let error = chosen(option, Mode::Start, variables).unwrap_err();
             assert!(error.starts_with(expected) && error.contains("write "), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_listened_on_is_named() {
+        let bind = async |host: &str, port: u16| {
+            let host = Some(host.parse().unwrap());
+            chain(&HttpAddress { host, port }.bind().await.err().unwrap())
+        };
+        // An address for documentation, which no machine has.
+        let elsewhere = bind("192.0.2.200", 0).await;
+        assert!(elsewhere.starts_with("cannot listen on 192.0.2.200:0"), "{elsewhere}");
+        assert!(elsewhere.contains("`--http-host` or LIVEKIT_AGENT_HTTP_HOST"), "{elsewhere}");
+        assert!(!elsewhere.contains("--http-port"), "{elsewhere}");
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = bind("127.0.0.1", taken.local_addr().unwrap().port()).await;
+        assert!(taken.contains("`--http-port` or LIVEKIT_AGENT_HTTP_PORT"), "{taken}");
     }
 
     #[test]

@@ -122,7 +122,7 @@ async fn job_of(
             api.create_dispatch(request).await
         };
         dispatched.map_err(JobRunError::Dispatch)?;
-        tracing::info!(room = %name(&room), "dispatched");
+        tracing::info!(room = %name(&room), "dispatched: waiting for the end of the job (Ctrl-C cancels it)");
         Ok(())
     };
     tokio::pin!(dispatched);

@@ -15,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use agent_rtc::TRACE_TARGET;
 
-use crate::telemetry::LIBRARIES;
+use crate::telemetry::is_of_library;
 use crate::worker::driver::LOG_SPAN_TARGET;
 
 /// The crates of the SDK, whose spans are those of the log.
@@ -55,8 +55,9 @@ fn is_exported(metadata: &Metadata<'_>) -> bool {
         return metadata.is_span();
     }
     let most = if metadata.is_span() { Level::INFO } else { Level::ERROR };
-    let krate = metadata.target().split("::").next().unwrap_or_default();
-    *metadata.level() <= most && !OURS.iter().chain(&LIBRARIES).any(|other| *other == krate)
+    let target = metadata.target();
+    let is_ours = target.split("::").next().is_some_and(|name| OURS.contains(&name));
+    *metadata.level() <= most && !is_ours && !is_of_library(target)
 }
 
 /// Makes what is created within a span of the log a part of the span of the trace that it follows from.

@@ -30,5 +30,11 @@ pub(crate) use spans::{AttemptTrace, JoinSpan, TraceSpan};
 
 /// Libraries whose details are about themselves.
 #[cfg(any(feature = "cli", feature = "otel"))]
-pub(crate) const LIBRARIES: [&str; 10] =
+const LIBRARIES: [&str; 10] =
     ["dimpl", "h2", "hyper", "hyper_util", "is", "mio", "rustls", "sctp_proto", "str0m", "tungstenite"];
+
+/// Whether a target of `tracing` is a module of such a library.
+#[cfg(any(feature = "cli", feature = "otel"))]
+pub(crate) fn is_of_library(target: &str) -> bool {
+    target.split("::").next().is_some_and(|name| LIBRARIES.contains(&name))
+}

@@ -35,6 +35,12 @@ pub enum ConfigError {
         /// Its environment variable.
         variable: &'static str,
     },
+    /// A variable of the environment is not text.
+    #[error("{variable} is not UTF-8: set it again, as text")]
+    NotUtf8 {
+        /// The variable.
+        variable: &'static str,
+    },
     /// The certificates to trust cannot be loaded.
     #[error(transparent)]
     Certificates(#[from] ConnectError),

@@ -12,6 +12,8 @@ pub(crate) struct ServerSettings {
     pub(crate) api_key: Option<String>,
     pub(crate) api_secret: Option<Secret>,
     pub(crate) net: Option<NetOptions>,
+    /// A variable that was needed, and is no text.
+    pub(crate) unreadable: Option<&'static str>,
 }
 
 /// The checked settings of the server. Only the driver holds them: jobs have their own tokens, and call the
@@ -25,6 +27,9 @@ pub(crate) struct Server {
 
 impl ServerSettings {
     pub(crate) fn check(self) -> Result<Server, ConfigError> {
+        if let Some(variable) = self.unreadable {
+            return Err(ConfigError::NotUtf8 { variable });
+        }
         let url: ServerUrl = self.url.ok_or(ConfigError::NoUrl)?.parse().map_err(ConfigError::Url)?;
         let api_key = self.api_key.filter(|key| !key.is_empty()).ok_or(ConfigError::NoApiKey)?;
         let api_secret =

@@ -10,6 +10,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use agent_net::NetOptions;
@@ -62,14 +63,24 @@ impl WorkerBuilder {
     /// Takes missing settings from the environment: `LIVEKIT_URL`, `LIVEKIT_API_KEY`, `LIVEKIT_API_SECRET`,
     /// `LIVEKIT_AGENT_NAME`, `LIVEKIT_AGENT_DEPLOYMENT`; and the proxy (`HTTPS_PROXY`, `HTTP_PROXY`,
     /// `ALL_PROXY`, `NO_PROXY`) and certificates (`SSL_CERT_FILE`).
+    ///
+    /// Empty variables are not set; one of `LIVEKIT_…` that is needed and is not UTF-8 is an error of
+    /// [`build`](Self::build).
     pub fn from_env(self) -> Self {
-        let mut filled = self.fill_from(|name| std::env::var(name).ok());
+        let mut filled = self.fill_from(|name| std::env::var_os(name));
         filled.server.net.get_or_insert_with(NetOptions::from_env);
         filled
     }
 
-    fn fill_from(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
-        let var = |name: &str| var(name).filter(|value| !value.is_empty());
+    fn fill_from(mut self, var: impl Fn(&str) -> Option<OsString>) -> Self {
+        let mut unreadable = None;
+        let mut var = |name: &'static str| match var(name)?.into_string() {
+            Ok(text) => Some(text).filter(|text| !text.is_empty()),
+            Err(_) => {
+                unreadable.get_or_insert(name);
+                None
+            }
+        };
         let (server, rules) = (&mut self.server, &mut self.settings.rules);
         server.url = server.url.take().or_else(|| var("LIVEKIT_URL"));
         server.api_key = server.api_key.take().or_else(|| var("LIVEKIT_API_KEY"));
@@ -79,6 +90,7 @@ impl WorkerBuilder {
         if rules.deployment.is_empty() {
             rules.deployment = var("LIVEKIT_AGENT_DEPLOYMENT").unwrap_or_default();
         }
+        server.unreadable = unreadable;
         self
     }
 

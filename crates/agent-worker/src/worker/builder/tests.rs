@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::time::Duration;
 
 use agent_core::JobResult;
@@ -67,6 +68,29 @@ fn debug_is_the_message_and_its_sources() {
     assert!(shown.starts_with(&error.to_string()) && shown.contains("No such file"), "{shown}");
 }
 
+/// As the environment has them.
+fn os(vars: impl Fn(&str) -> Option<String>) -> impl Fn(&str) -> Option<OsString> {
+    move |name| vars(name).map(OsString::from)
+}
+
+/// Not as if it were not set.
+#[cfg(unix)]
+#[test]
+fn a_needed_variable_that_is_no_text_is_an_error() {
+    use std::os::unix::ffi::OsStringExt;
+
+    for name in ["LIVEKIT_URL", "LIVEKIT_API_SECRET", "LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE"] {
+        let vars = |of: &str| (of == name).then(|| OsString::from_vec(b"hidden\xff".to_vec()));
+        let error = WorkerBuilder::new(agent).fill_from(vars).build().err().unwrap();
+        assert_eq!(
+            (error.exit_code(), error.to_string()),
+            (2, format!("{name} is not UTF-8: set it again, as text"))
+        );
+    }
+    let vars = |of: &str| (of == "LIVEKIT_URL").then(|| OsString::from_vec(b"hidden\xff".to_vec()));
+    assert!(complete().fill_from(vars).build().is_ok(), "the program has one");
+}
+
 #[test]
 fn the_environment_sets_missing_settings() {
     let vars = |name: &str| {
@@ -77,14 +101,14 @@ fn the_environment_sets_missing_settings() {
             _ => return None,
         })
     };
-    let filled = WorkerBuilder::new(agent).fill_from(vars);
+    let filled = WorkerBuilder::new(agent).fill_from(os(vars));
     assert_eq!(filled.server.url.as_deref(), Some("ws://env"));
     assert_eq!(filled.names.resolve().0, "from-env");
     assert!(filled.server.api_secret.is_none(), "an empty variable is no value");
-    let named = WorkerBuilder::new(agent).agent_name("mine").url("ws://mine").fill_from(vars);
+    let named = WorkerBuilder::new(agent).agent_name("mine").url("ws://mine").fill_from(os(vars));
     assert_eq!((named.names.resolve().0.as_str(), named.server.url.as_deref()), ("mine", Some("ws://mine")));
     let over = |name: &str| (name == "LIVEKIT_AGENT_NAME_OVERRIDE").then(|| "override".to_owned());
-    assert_eq!(complete().agent_name("mine").fill_from(over).names.resolve().0, "override");
+    assert_eq!(complete().agent_name("mine").fill_from(os(over)).names.resolve().0, "override");
 }
 
 #[test]
@@ -103,7 +127,7 @@ fn the_agent_name_does_not_depend_on_the_order_of_the_calls() {
             let builder = given.into_iter().fold(builder, WorkerBuilder::agent_name);
             default.into_iter().fold(builder, WorkerBuilder::default_agent_name)
         };
-        assert_eq!(named(complete()).fill_from(vars).names.resolve().0, expected);
-        assert_eq!(named(complete().fill_from(vars)).names.resolve().0, expected);
+        assert_eq!(named(complete()).fill_from(os(vars)).names.resolve().0, expected);
+        assert_eq!(named(complete().fill_from(os(vars))).names.resolve().0, expected);
     }
 }
