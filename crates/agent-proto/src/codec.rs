@@ -44,13 +44,39 @@ pub enum DecodeError {
 /// assert_eq!(err, DecodeError::TooLarge { len: 11, limit: 10 });
 /// ```
 pub fn decode<M: Message + Default>(frame: &Bytes, limit: usize) -> Result<M, DecodeError> {
+    check_len(frame, limit)?;
+    M::decode(frame.clone()).map_err(|error| malformed::<M>(&error))
+}
+
+/// Reads one message from a frame that is borrowed: as [`decode`], which costs more for a message without
+/// `bytes` fields. Such fields are copied.
+///
+/// # Errors
+/// The same.
+///
+/// ```
+/// use agent_proto::{decode_borrowed, encode, livekit::WorkerPing};
+///
+/// let ping = WorkerPing { timestamp: 7 };
+/// assert_eq!(decode_borrowed(&encode(&ping), 10), Ok(ping));
+/// ```
+pub fn decode_borrowed<M: Message + Default>(frame: &[u8], limit: usize) -> Result<M, DecodeError> {
+    check_len(frame, limit)?;
+    M::decode(frame).map_err(|error| malformed::<M>(&error))
+}
+
+const fn check_len(frame: &[u8], limit: usize) -> Result<(), DecodeError> {
     if frame.len() > limit {
         return Err(DecodeError::TooLarge { len: frame.len(), limit });
     }
-    M::decode(frame.clone()).map_err(|error| DecodeError::Malformed {
+    Ok(())
+}
+
+fn malformed<M>(error: &prost::DecodeError) -> DecodeError {
+    DecodeError::Malformed {
         message: std::any::type_name::<M>().rsplit("::").next().unwrap_or("message"),
         reason: error.to_string(),
-    })
+    }
 }
 
 /// Writes one message as a frame.

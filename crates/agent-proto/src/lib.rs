@@ -32,7 +32,7 @@ mod time;
 mod video_codec;
 pub mod watch;
 
-pub use codec::{DecodeError, MAX_FRAME_LEN, decode, encode};
+pub use codec::{DecodeError, MAX_FRAME_LEN, decode, decode_borrowed, encode};
 pub use future::BoxFuture;
 pub use kinds::{KindDetail, ParticipantKind, TrackSource};
 pub use queue::{DropOldest, Popped, QueueEntry, QueueLimits};

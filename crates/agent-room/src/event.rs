@@ -33,10 +33,10 @@ pub struct Connected {
 impl Connected {
     /// A room that we have just joined as `local`, alone.
     #[must_use]
-    pub fn new(room: RoomInfo, local: Participant) -> Self {
+    pub fn new(room: RoomInfo, local: impl Into<Arc<Participant>>) -> Self {
         Self {
             room,
-            local: Arc::new(local),
+            local: local.into(),
             participants: Vec::new(),
             server_version: String::new(),
             network_path: None,

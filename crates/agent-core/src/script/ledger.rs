@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
-use agent_proto::{MAX_FRAME_LEN, Time, decode};
+use agent_proto::{MAX_FRAME_LEN, Time, decode_borrowed};
 
 use super::broken::BrokenPromise;
 use super::known::{Holds, Known, held};
@@ -157,7 +157,9 @@ impl Ledger {
 
     fn received(&mut self, frame: &Bytes, worker: &Worker) {
         use server_message::Message;
-        let Ok(wire::ServerMessage { message: Some(message) }) = decode(frame, MAX_FRAME_LEN) else { return };
+        let Ok(wire::ServerMessage { message: Some(message) }) = decode_borrowed(frame, MAX_FRAME_LEN) else {
+            return;
+        };
         match message {
             Message::Availability(wire::AvailabilityRequest { job: Some(job), .. }) if !job.id.is_empty() => {
                 let due = self.now + ANSWER_LIMIT;
@@ -316,7 +318,7 @@ impl Ledger {
     fn sends(&mut self, frame: &Bytes) -> Checked {
         use worker_message::Message;
         self.sent += 1;
-        let message = match decode(frame, MAX_FRAME_LEN) {
+        let message = match decode_borrowed(frame, MAX_FRAME_LEN) {
             Ok(wire::WorkerMessage { message: Some(message) }) => message,
             Ok(_) | Err(_) => return Err(self.broken("I1", format!("{frame:?} is not a message"))),
         };

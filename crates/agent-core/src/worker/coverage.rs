@@ -4,7 +4,7 @@
 //! concerns one job: an input about a job is counted for this job, any other one for all of them.
 
 use agent_proto::livekit::{JobType, ServerMessage, server_message};
-use agent_proto::{MAX_FRAME_LEN, decode, kinds};
+use agent_proto::{MAX_FRAME_LEN, decode_borrowed, kinds};
 
 use super::Worker;
 use super::entries::Link;
@@ -258,7 +258,7 @@ impl InputKind {
             }
             Input::ConnectFailed(LinkError::Refused { .. }) => (Self::ConnectRefused, None),
             Input::Disconnected { .. } => (Self::Disconnected, None),
-            Input::FrameReceived(frame) => match decode::<ServerMessage>(frame, MAX_FRAME_LEN) {
+            Input::FrameReceived(frame) => match decode_borrowed::<ServerMessage>(frame, MAX_FRAME_LEN) {
                 Err(_) => (Self::Garbage, None),
                 Ok(message) => Self::of_message(message),
             },

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use agent_proto::Secret;
 use agent_proto::livekit as wire;
 use agent_proto::livekit::{server_message, worker_message};
-use agent_proto::{MAX_FRAME_LEN, decode, encode};
+use agent_proto::{MAX_FRAME_LEN, decode_borrowed, encode};
 
 use super::entries::{Entry, ReportedLoad};
 use crate::answer::Accept;
@@ -33,7 +33,7 @@ pub(super) type Unusable = Option<JobLabels>;
 /// Decodes one frame; `None` when it is not a valid message.
 pub(super) fn read(frame: &Bytes) -> Option<FromServer> {
     use server_message::Message;
-    let message: wire::ServerMessage = decode(frame, MAX_FRAME_LEN).ok()?;
+    let message: wire::ServerMessage = decode_borrowed(frame, MAX_FRAME_LEN).ok()?;
     Some(match message.message {
         Some(Message::Register(m)) => FromServer::Registered {
             worker_id: m.worker_id,

@@ -14,7 +14,7 @@ use tracing::debug;
 
 use agent_net::{CloseReason, Message, Outgoing, Stream, WebSocket, WebSocketError};
 use agent_proto::livekit as wire;
-use agent_proto::{MAX_FRAME_LEN, decode, encode, watch};
+use agent_proto::{MAX_FRAME_LEN, decode_borrowed, encode, watch};
 
 use super::limits::WRITE_TIMEOUT;
 use super::outbox::Outbox;
@@ -184,7 +184,7 @@ impl Peer<'_> {
         let message: Result<wire::WorkerMessage, String> = match message {
             Message::Binary(frame) => {
                 self.json = false;
-                decode(frame, MAX_FRAME_LEN).map_err(|error| error.to_string())
+                decode_borrowed(frame, MAX_FRAME_LEN).map_err(|error| error.to_string())
             }
             Message::Text(text) => {
                 self.json = true;

@@ -10,7 +10,7 @@ use super::Server;
 use super::entries::{DispatchEntry, Key};
 use super::event::ServerEvent;
 use super::io::WorkerId;
-use super::request::{CreateDispatch, DeleteDispatch, JobFlags, OpenRoom, Refusal};
+use super::request::{CreateDispatch, DeleteDispatch, JobFlags, Refusal};
 use super::wire::{to_wire_participant, to_wire_room};
 
 impl Server {
@@ -23,7 +23,7 @@ impl Server {
         }
         let room = request.room.clone();
         self.next_job_id = job_id;
-        self.open_room(OpenRoom { name: room.clone(), ..OpenRoom::default() });
+        self.ensure_room(&room);
         let id = self.add_dispatch(request, flags);
         self.next_job_id = None;
         Ok(self.dispatch(&room, &id).unwrap_or_default())
@@ -67,8 +67,11 @@ impl Server {
     /// Creates the participant or publisher jobs of a participant who joined or published for the first time.
     pub(super) fn dispatch_participant(&mut self, room: &str, participant: &Participant, publishes: bool) {
         let kind = if publishes { wire::JobType::JtPublisher } else { wire::JobType::JtParticipant };
-        let ids: Vec<String> =
-            self.rooms.get(room).map(|room| room.dispatches.keys().cloned().collect()).unwrap_or_default();
+        let dispatches = self.rooms.get(room).into_iter().flat_map(|room| &room.dispatches);
+        let is_served = |DispatchEntry { dispatch: of, .. }: &DispatchEntry| {
+            self.is_served(key(&of.agent_name, &of.deployment, kind))
+        };
+        let ids: Vec<String> = dispatches.filter(|(_, of)| is_served(of)).map(|(id, _)| id.clone()).collect();
         for id in ids {
             self.add_job(room, &id, kind, Some(participant));
         }
@@ -118,7 +121,10 @@ impl Server {
             .collect();
         let mut served = self.add_job(&room, &id, wire::JobType::JtRoom, None);
         for kind in [wire::JobType::JtParticipant, wire::JobType::JtPublisher] {
-            served |= self.is_served(&key(&request.agent_name, &request.deployment, kind));
+            if !self.is_served(key(&request.agent_name, &request.deployment, kind)) {
+                continue;
+            }
+            served = true;
             for who in
                 people.iter().filter(|who| kind == wire::JobType::JtParticipant || !who.tracks.is_empty())
             {
@@ -137,7 +143,7 @@ impl Server {
     fn add_job(&mut self, room: &str, id: &str, kind: wire::JobType, who: Option<&Participant>) -> bool {
         let Some(entry) = self.rooms.get(room) else { return false };
         let Some(DispatchEntry { dispatch: of, flags, .. }) = entry.dispatches.get(id) else { return false };
-        if !self.is_served(&key(&of.agent_name, &of.deployment, kind)) {
+        if !self.is_served(key(&of.agent_name, &of.deployment, kind)) {
             return false;
         }
         let job = wire::Job {
@@ -171,11 +177,6 @@ impl Server {
     }
 }
 
-fn key(agent_name: &str, deployment: &str, kind: wire::JobType) -> Key {
-    Key {
-        agent_name: agent_name.to_owned(),
-        namespace: String::new(),
-        job_type: kind.into(),
-        deployment: deployment.to_owned(),
-    }
+fn key<'a>(agent_name: &'a str, deployment: &'a str, kind: wire::JobType) -> Key<'a> {
+    Key { agent_name, namespace: "", job_type: kind.into(), deployment }
 }

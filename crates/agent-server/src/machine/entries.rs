@@ -32,26 +32,40 @@ pub(super) struct WorkerEntry {
 
 pub(super) struct Registration {
     pub(super) id: String,
-    pub(super) key: Key,
-    pub(super) permissions: wire::ParticipantPermission,
-}
-
-/// The properties that a worker and a job must share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
     pub(super) agent_name: String,
     pub(super) namespace: String,
     pub(super) job_type: i32,
     pub(super) deployment: String,
+    pub(super) permissions: wire::ParticipantPermission,
 }
 
-impl Key {
-    pub(super) fn of(job: &wire::Job) -> Self {
+/// The properties that a worker and a job must share.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key<'a> {
+    pub(super) agent_name: &'a str,
+    pub(super) namespace: &'a str,
+    pub(super) job_type: i32,
+    pub(super) deployment: &'a str,
+}
+
+impl<'a> Key<'a> {
+    pub(super) fn of(job: &'a wire::Job) -> Self {
         Self {
-            agent_name: job.agent_name.clone(),
-            namespace: job.namespace.clone(),
+            agent_name: &job.agent_name,
+            namespace: &job.namespace,
             job_type: job.r#type,
-            deployment: job.deployment.clone(),
+            deployment: &job.deployment,
+        }
+    }
+}
+
+impl Registration {
+    pub(super) fn key(&self) -> Key<'_> {
+        Key {
+            agent_name: &self.agent_name,
+            namespace: &self.namespace,
+            job_type: self.job_type,
+            deployment: &self.deployment,
         }
     }
 }

@@ -49,9 +49,9 @@ impl Server {
     pub(super) fn launch(&mut self, id: &str) {
         let Some(entry) = self.jobs.get(id) else { return };
         let key = Key::of(&entry.job);
-        if entry.only.is_none() && !self.has_affinity(&key) {
+        if entry.only.is_none() && !self.has_affinity(key) {
             let reason =
-                if self.is_served(&key) { "every worker is full" } else { "no such worker is registered" };
+                if self.is_served(key) { "every worker is full" } else { "no such worker is registered" };
             return self.give_up(id, reason);
         }
         let unknown_for = if entry.only.is_none() { self.room_knows_in() } else { Duration::ZERO };
@@ -63,8 +63,8 @@ impl Server {
         self.ask_next(id);
     }
 
-    pub(super) fn on_answer(&mut self, worker: WorkerId, answer: wire::AvailabilityResponse) {
-        let id = answer.job_id.clone();
+    pub(super) fn on_answer(&mut self, worker: WorkerId, mut answer: wire::AvailabilityResponse) {
+        let id = std::mem::take(&mut answer.job_id);
         let Some(entry) = self.jobs.get_mut(&id).filter(|entry| entry.asked.contains(&worker)) else {
             return self.violation(worker, &id, Violation::AnsweredUnasked);
         };
@@ -104,26 +104,25 @@ impl Server {
             wire::JobStatus::JsPending | wire::JobStatus::JsRunning => None,
         };
         let worker_id = self.worker_name(worker);
-        let phase = self.jobs.get(&id).map(|entry| entry.phase.clone());
-        match (phase, status) {
-            (Some(Phase::Assigned { worker: owner, known: true }), Some(status)) if owner == worker => {
+        match (self.jobs.get(&id).map(|entry| &entry.phase), status) {
+            (Some(Phase::Assigned { worker: owner, known: true }), Some(status)) if *owner == worker => {
                 self.end(&id, worker, status, update.error.clone(), false);
             }
-            (Some(Phase::Assigned { worker: owner, known: true }), None) if owner == worker => {
+            (Some(Phase::Assigned { worker: owner, known: true }), None) if *owner == worker => {
                 self.log(ServerEvent::Running { job_id: id, worker_id });
             }
             // A correct worker may repeat its final status.
             (Some(Phase::Ended { worker: owner, status: before, error, .. }), Some(status))
-                if owner == worker && before == status && error == update.error => {}
+                if *owner == worker && *before == status && *error == update.error => {}
             // The worker may not have received an end that the server decided itself.
-            (Some(Phase::Ended { worker: owner, by_server: true, .. }), Some(_)) if owner == worker => {
+            (Some(Phase::Ended { worker: owner, by_server: true, .. }), Some(_)) if *owner == worker => {
                 self.log(ServerEvent::UnknownJob { job_id: id, worker_id });
             }
-            (Some(Phase::Ended { worker: owner, .. }), Some(_)) if owner == worker => {
+            (Some(Phase::Ended { worker: owner, .. }), Some(_)) if *owner == worker => {
                 self.violation(worker, &id, Violation::SecondOutcome);
             }
             // Too early.
-            (Some(Phase::Assigned { worker: owner, known: false }), Some(_)) if owner == worker => {
+            (Some(Phase::Assigned { worker: owner, known: false }), Some(_)) if *owner == worker => {
                 self.log(ServerEvent::UnknownJob { job_id: id, worker_id });
             }
             (Some(_), Some(_)) if self.may_have_had(worker, &id) => {
@@ -251,10 +250,14 @@ impl Server {
 
     fn ask_next(&mut self, id: &str) {
         let Some(entry) = self.jobs.get(id) else { return };
-        let (key, asked, only) = (Key::of(&entry.job), entry.asked.clone(), entry.only);
-        let selected = match only {
-            Some(only) => Some(only).filter(|only| !asked.contains(only) && self.workers.contains_key(only)),
-            None => self.select(&key, &asked),
+        let selected = match entry.only {
+            Some(only) => {
+                Some(only).filter(|only| !entry.asked.contains(only) && self.workers.contains_key(only))
+            }
+            None => {
+                let candidates = self.candidates(Key::of(&entry.job), &entry.asked);
+                self.select(&candidates)
+            }
         };
         let Some(worker) = selected else {
             return self.give_up(id, "no worker is left to ask");

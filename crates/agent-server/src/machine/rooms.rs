@@ -17,6 +17,17 @@ impl Server {
         if let Some(room) = self.rooms.get(&settings.name) {
             return room.info.clone();
         }
+        self.create_room(settings)
+    }
+
+    /// Creates the room with the usual settings, if it does not exist.
+    pub(super) fn ensure_room(&mut self, name: &str) {
+        if !self.rooms.contains_key(name) {
+            self.create_room(OpenRoom { name: name.to_owned(), ..OpenRoom::default() });
+        }
+    }
+
+    fn create_room(&mut self, settings: OpenRoom) -> RoomInfo {
         let name = settings.name;
         let mut info = RoomInfo::new(self.new_id("RM_"), name.clone());
         info.metadata = settings.metadata;
@@ -62,7 +73,7 @@ impl Server {
         if self.members.contains_key(&id) {
             return refuse("this member id is in use");
         }
-        self.open_room(OpenRoom { name: grant.room.clone(), ..OpenRoom::default() });
+        self.ensure_room(&grant.room);
         let before = self.rooms.get(&grant.room).and_then(|room| room.members.get(&grant.identity));
         if let Some(before) = before.map(|member| member.id) {
             self.leave(before, &DisconnectReason::DuplicateIdentity);
@@ -77,7 +88,7 @@ impl Server {
         me.joined_at_ms = self.wall_ns() / 1_000_000;
         let me = Arc::new(me);
         let Some(room) = self.rooms.get_mut(&grant.room) else { return refuse("the room is closed") };
-        let mut connected = Connected::new(room.info.clone(), Participant::clone(&me));
+        let mut connected = Connected::new(room.info.clone(), me.clone());
         connected.participants = room
             .members
             .values()

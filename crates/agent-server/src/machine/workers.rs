@@ -85,7 +85,7 @@ impl Server {
     pub fn agent_names(&self) -> BTreeSet<String> {
         let registered = self.workers.values().filter_map(|entry| entry.registration.as_ref());
         registered
-            .map(|registration| registration.key.agent_name.clone())
+            .map(|registration| registration.agent_name.clone())
             .filter(|name| !name.is_empty())
             .collect()
     }
@@ -97,8 +97,8 @@ impl Server {
     }
 
     /// Whether any worker is registered for jobs of this kind.
-    pub(super) fn is_served(&self, key: &Key) -> bool {
-        self.workers.values().any(|entry| entry.registration.as_ref().is_some_and(|r| r.key == *key))
+    pub(super) fn is_served(&self, key: Key<'_>) -> bool {
+        self.workers.values().any(|entry| entry.registration.as_ref().is_some_and(|r| r.key() == key))
     }
 
     /// The delay until a room that starts a job now knows of it. The real server looks up workers if the last
@@ -113,18 +113,21 @@ impl Server {
 
     /// Whether this server takes part in the search for a worker: a server whose workers are all near their
     /// limit does not respond.
-    pub(super) fn has_affinity(&self, key: &Key) -> bool {
+    pub(super) fn has_affinity(&self, key: Key<'_>) -> bool {
         let room = |entry: &WorkerEntry| (self.rules.target_load - entry.load).max(0.0);
         self.available(key).map(|(_, entry)| room(entry)).sum::<f32>() > 0.0
     }
 
-    /// The worker to ask next: random, weighted by free capacity.
-    pub(super) fn select(&mut self, key: &Key, asked: &BTreeSet<WorkerId>) -> Option<WorkerId> {
-        let candidates: Vec<(WorkerId, f32)> = self
-            .available(key)
+    /// The workers that can be asked next, with their free capacity.
+    pub(super) fn candidates(&self, key: Key<'_>, asked: &BTreeSet<WorkerId>) -> Vec<(WorkerId, f32)> {
+        self.available(key)
             .filter(|(id, _)| !asked.contains(id))
             .map(|(id, entry)| (id, (1.0 - entry.load).max(0.0)))
-            .collect();
+            .collect()
+    }
+
+    /// One of them: random, weighted by free capacity.
+    pub(super) fn select(&mut self, candidates: &[(WorkerId, f32)]) -> Option<WorkerId> {
         let total: f32 = candidates.iter().map(|(_, weight)| weight).sum();
         if total <= 0.0 {
             return None;
@@ -152,9 +155,9 @@ impl Server {
         self.out.push_back(Output::Send { worker, message });
     }
 
-    fn available(&self, key: &Key) -> impl Iterator<Item = (WorkerId, &WorkerEntry)> {
+    fn available(&self, key: Key<'_>) -> impl Iterator<Item = (WorkerId, &WorkerEntry)> {
         let matches = move |entry: &WorkerEntry| {
-            !entry.full && entry.registration.as_ref().is_some_and(|registration| registration.key == *key)
+            !entry.full && entry.registration.as_ref().is_some_and(|registration| registration.key() == key)
         };
         self.workers.iter().filter(move |(_, entry)| matches(entry)).map(|(id, entry)| (*id, entry))
     }
@@ -169,12 +172,6 @@ impl Server {
                 .expel(worker, "its deployment is not a name of at most 64 letters, digits, '-' and '.'");
         }
         let id = self.new_id("AW_");
-        let key = Key {
-            agent_name: request.agent_name.clone(),
-            namespace: request.namespace.unwrap_or_default(),
-            job_type: request.r#type,
-            deployment: request.deployment.clone(),
-        };
         let permissions = request.allowed_permissions.unwrap_or(wire::ParticipantPermission {
             can_subscribe: true,
             can_publish: true,
@@ -182,11 +179,19 @@ impl Server {
             can_update_metadata: true,
             ..Default::default()
         });
-        if !self.is_served(&key) {
+        let registration = Registration {
+            id: id.clone(),
+            agent_name: request.agent_name.clone(),
+            namespace: request.namespace.unwrap_or_default(),
+            job_type: request.r#type,
+            deployment: request.deployment.clone(),
+            permissions,
+        };
+        if !self.is_served(registration.key()) {
             self.last_lookup = None;
         }
         if let Some(entry) = self.workers.get_mut(&worker) {
-            entry.registration = Some(Registration { id: id.clone(), key, permissions });
+            entry.registration = Some(registration);
         }
         let server_info =
             wire::ServerInfo { version: SERVER_VERSION.to_owned(), protocol: 16, ..Default::default() };

@@ -116,6 +116,7 @@ pub(super) enum Inside {
         attempt: u32,
     },
     Room {
+        job: JobId,
         member: MemberId,
         event: RoomEvent,
     },

@@ -48,6 +48,7 @@ mod run;
 mod script;
 mod server;
 mod shown;
+mod slots;
 mod stores;
 mod subject;
 #[cfg(test)]

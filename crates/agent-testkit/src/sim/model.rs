@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agent_core::{
     AttemptEnd, CancelReason, Config, DeclineReason, GivenAnswer, JobId, Lifecycle, Notice, Output,
-    SlotCounts, Violation, Worker,
+    Violation, Worker,
 };
 use agent_proto::Time;
 use agent_proto::livekit as wire;
@@ -13,6 +13,7 @@ use agent_proto::livekit::worker_message::Message;
 
 use super::check::{Check, Checks};
 use super::event::FrameContent;
+use super::slots::{Holds, Slots};
 use super::subject::Subject;
 use super::truth::is_success;
 
@@ -35,7 +36,7 @@ pub(super) struct Model {
     registered_since: Option<Time>,
     /// Offers on this connection without an answer, with the latest time for it.
     owed: VecDeque<(Time, JobId)>,
-    slots: BTreeMap<JobId, Holds>,
+    slots: Slots,
     /// The last attempt of each assignment, and whether it runs.
     attempts: BTreeMap<JobId, (u32, bool)>,
     /// Attempts whose cleanup was not asked for yet.
@@ -63,17 +64,6 @@ struct Status {
     error: String,
     at: Time,
     number: u64,
-}
-
-/// What holds a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holds {
-    Offer,
-    Acceptance,
-    Attempt,
-    Cleanup,
-    Wait,
-    Stuck,
 }
 
 /// The circumstances of an output.
@@ -114,7 +104,7 @@ impl Model {
     pub(super) fn before_frame(&mut self, content: &FrameContent, machine: &Worker, now: Time) {
         match content {
             FrameContent::Offer(job) => {
-                let full = self.slots.len() >= self.max_jobs && !self.slots.contains_key(job);
+                let full = self.slots.used() >= self.max_jobs && self.slots.get(job).is_none();
                 self.owed.push_back((if full { now } else { now + ANSWER }, job.clone()));
             }
             FrameContent::Assignment(job) => {
@@ -175,7 +165,7 @@ impl Model {
         if room_gone {
             self.over.insert(job.clone());
         }
-        if self.slots.get(job) == Some(&Holds::Stuck) {
+        if self.slots.get(job) == Some(Holds::Stuck) {
             self.slots.remove(job);
         }
         self.ends.entry(job.clone()).or_default().0 = Some(end.clone());
@@ -205,7 +195,7 @@ impl Model {
                 }
             }
             Output::Ask { job, .. } => {
-                self.slots.insert(job.id.clone(), Holds::Offer);
+                self.slots.set(&job.id, Holds::Offer);
             }
             Output::Start { job, .. } => {
                 self.taken.insert(job.id.clone());
@@ -241,7 +231,7 @@ impl Model {
                 self.ends.entry(job.clone()).or_default().1 = Some(reason.clone());
             }
             Output::Moved { job, to: Lifecycle::Failed | Lifecycle::Success } => {
-                if self.slots.get(&job.id) != Some(&Holds::Stuck) {
+                if self.slots.get(&job.id) != Some(Holds::Stuck) {
                     self.slots.remove(&job.id);
                 }
             }
@@ -265,14 +255,14 @@ impl Model {
             });
         }
         // An acceptance may be repeated.
-        let first = self.slots.get(&job) != Some(&Holds::Acceptance);
+        let first = self.slots.get(&job) != Some(Holds::Acceptance);
         let new = due.is_some() && answer.available && (self.draining || (self.quiet && first));
         checks.that(Check::NothingNewInDrain, !new, || {
             format!("worker {} accepts {job} while it drains or is quiet", at.worker)
         });
         match self.slots.get(&job) {
             Some(Holds::Offer) if answer.available => {
-                self.slots.insert(job, Holds::Acceptance);
+                self.slots.set(&job, Holds::Acceptance);
             }
             Some(Holds::Offer) => {
                 self.slots.remove(&job);
@@ -290,7 +280,7 @@ impl Model {
             format!("attempt {attempt} of {job} begins before the cleanup of the last one")
         });
         self.attempts.insert(job.clone(), (attempt, true));
-        self.slots.insert(job.clone(), Holds::Attempt);
+        self.slots.set(job, Holds::Attempt);
     }
 
     fn cleans(&mut self, job: &JobId, attempt: u32, within: Duration, checks: &mut Checks) {
@@ -301,7 +291,7 @@ impl Model {
         checks.that(Check::CleanupInTime, within <= self.cleanup_timeout, || {
             format!("the cleanup of {job} may take {within:?}")
         });
-        self.slots.insert(job.clone(), Holds::Cleanup);
+        self.slots.set(job, Holds::Cleanup);
     }
 
     fn ended(&mut self, ended: &agent_core::EndedJob, at: At, checks: &mut Checks) {
@@ -370,13 +360,13 @@ impl Model {
                 self.registered_since = Some(at.now);
             }
             Notice::Retrying { job, .. } => {
-                self.slots.insert(job.clone(), Holds::Wait);
+                self.slots.set(job, Holds::Wait);
             }
             Notice::Stuck { job } => {
-                self.slots.insert(job.clone(), Holds::Stuck);
+                self.slots.set(job, Holds::Stuck);
             }
             Notice::OfferAnswered { answer: GivenAnswer::Declined(DeclineReason::NoSlot), job, .. } => {
-                let used = self.slots.len();
+                let used = self.slots.used();
                 checks.that(Check::FreeSlotAccepts, used >= self.max_jobs, || {
                     format!("{} is declined with {used} of {} slots used", job.id, self.max_jobs)
                 });
@@ -393,18 +383,7 @@ impl Model {
         if !checks.is_on() {
             return;
         }
-        let mut slots = SlotCounts::default();
-        for holds in self.slots.values() {
-            match holds {
-                Holds::Offer => slots.offered += 1,
-                Holds::Acceptance => slots.accepted += 1,
-                Holds::Attempt => slots.running += 1,
-                Holds::Cleanup => slots.cleaning += 1,
-                Holds::Wait => slots.backing_off += 1,
-                Holds::Stuck => slots.stuck += 1,
-            }
-        }
-        let counted = subject.slots();
+        let (slots, counted) = (self.slots.counts(), subject.slots());
         checks.that(Check::Slots, counted == slots && slots.used() <= self.max_jobs, || {
             format!("worker {worker} counts {counted:?}, by its outputs it is {slots:?} of {}", self.max_jobs)
         });

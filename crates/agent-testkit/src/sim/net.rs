@@ -72,6 +72,11 @@ impl Net {
         conn.and_then(|conn| self.get(conn)).map_or(0, |conn| conn.read)
     }
 
+    /// The number of the next frame that a worker sends on a connection.
+    pub(super) fn next_number(&self, conn: WorkerId) -> u64 {
+        self.get(conn).map_or(u64::MAX, |conn| conn.sent + 1)
+    }
+
     /// Ends the faults.
     pub(super) fn heal(&mut self) {
         (self.refuses_until, self.slow_until, self.doubled_until) = (Time::ZERO, Time::ZERO, Time::ZERO);
@@ -148,15 +153,14 @@ impl World {
         }
     }
 
-    /// Sends a message of a worker; returns its number on the connection.
-    pub(super) fn send_to_server(&mut self, id: WorkerId, message: Box<wire::WorkerMessage>) -> u64 {
+    /// Sends a message of a worker.
+    pub(super) fn send_to_server(&mut self, id: WorkerId, message: Box<wire::WorkerMessage>) {
         let wait = self.message_time();
-        let Some(conn) = self.net.conns.get_mut(&id) else { return u64::MAX };
+        let Some(conn) = self.net.conns.get_mut(&id) else { return };
         conn.sent += 1;
         let number = conn.sent;
         conn.to_server_at = conn.to_server_at.max(self.now + wait);
         self.queue.add(conn.to_server_at, Event::ToServer { conn: id, number, message });
-        number
     }
 
     /// Sends a message of the server, twice perhaps.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agent_core::{Answer, Input, JobId, Output};
 use agent_proto::livekit::worker_message;
-use agent_proto::{MAX_FRAME_LEN, Time, decode, livekit as wire};
+use agent_proto::{MAX_FRAME_LEN, Time, decode_borrowed, livekit as wire};
 use agent_server::WorkerId;
 
 use super::attempts::Running;
@@ -155,7 +155,7 @@ impl World {
     pub(super) fn process_timeout(&mut self, worker: usize) {
         let now = self.now;
         self.delivered += 1;
-        let mut outputs = Vec::new();
+        let mut outputs = std::mem::take(&mut self.spare);
         let Some(process) = self.process(worker) else { return };
         if process.candidate.as_ref().and_then(Candidate::next_timeout).is_some_and(|at| at <= now) {
             return self.candidate_timeout(worker);
@@ -169,7 +169,7 @@ impl World {
     pub(super) fn input(&mut self, worker: usize, input: Input) {
         let now = self.now;
         self.delivered += 1;
-        let mut outputs = Vec::new();
+        let mut outputs = std::mem::take(&mut self.spare);
         let Some(subject) = self.process(worker).and_then(|process| process.subject.as_mut()) else { return };
         subject.input(input, now, &mut outputs);
         self.carry_out(worker, outputs);
@@ -218,7 +218,7 @@ impl World {
             Inside::Join { job, serial } => self.join_room(place, &job, serial),
             Inside::End { job, serial, end } => self.attempt_ends(worker, &job, serial, end),
             Inside::Cleaned { job, attempt } => self.input(worker, Input::Cleaned { job, attempt }),
-            Inside::Room { member, event } => self.room_event(worker, member, &event),
+            Inside::Room { job, member, event } => self.room_event(worker, &job, member, &event),
             Inside::RoomLost { job, member } => self.room_is_lost(worker, &job, member),
             Inside::RoomBack { job, member } => self.room_is_back(place, &job, member),
             Inside::EmptyDue { job, since } => self.empty_due(worker, &job, since),
@@ -306,14 +306,16 @@ impl World {
     }
 
     /// Carries out the outputs of a machine, in order.
-    pub(super) fn carry_out(&mut self, worker: usize, outputs: Vec<Output>) {
+    pub(super) fn carry_out(&mut self, worker: usize, mut outputs: Vec<Output>) {
         let Some(place) = self.processes.get(worker).and_then(Process::place) else { return };
         let context = super::model::Drained::of(&outputs);
-        for output in outputs {
+        for output in outputs.drain(..) {
             self.timeline.note(self.now, || format!("worker {worker}: {}", super::shown::output(&output)));
             self.note_digest(worker, &output);
             let message = match &output {
-                Output::Send(frame) => decode::<wire::WorkerMessage>(frame, MAX_FRAME_LEN).ok(),
+                Output::Send(frame) => {
+                    decode_borrowed::<wire::WorkerMessage>(frame, MAX_FRAME_LEN).ok().map(Box::new)
+                }
                 _ => None,
             };
             if let Some(process) = self.processes.get_mut(worker) {
@@ -328,6 +330,7 @@ impl World {
                 None => self.carry_out_one(place, output),
             }
         }
+        self.spare = outputs;
         self.after_outputs(worker);
     }
 
@@ -371,17 +374,13 @@ impl World {
     }
 
     /// Sends a message on the connection of a worker, if it has one.
-    fn send(&mut self, worker: usize, message: wire::WorkerMessage) {
+    fn send(&mut self, worker: usize, message: Box<wire::WorkerMessage>) {
         let Some(conn) = self.process(worker).and_then(|process| process.conn) else { return };
-        let update = match &message.message {
-            Some(worker_message::Message::UpdateJob(update)) => Some(update.clone()),
-            _ => None,
-        };
-        let number = self.send_to_server(conn, Box::new(message));
-        if let Some(update) = update {
-            let now = self.now;
-            self.model_of(worker, |model, checks| model.status_sent(&update, now, number, checks));
+        if let Some(worker_message::Message::UpdateJob(update)) = &message.message {
+            let (now, number) = (self.now, self.net.next_number(conn));
+            self.model_of(worker, |model, checks| model.status_sent(update, now, number, checks));
         }
+        self.send_to_server(conn, message);
     }
 
     fn ask(&mut self, place: Place, offer: agent_core::OfferId, job: JobId) {

@@ -17,11 +17,9 @@ pub(super) const TOPIC: &str = "numbers";
 
 impl World {
     /// An event of a room reaches the process of its agent.
-    pub(super) fn room_event(&mut self, worker: usize, member: MemberId, event: &RoomEvent) {
-        let Some(process) = self.process(worker) else { return };
-        let found = process.jobs.iter_mut().find(|(_, running)| running.member == Some(member));
-        let Some((job, running)) = found else { return };
-        let job = job.clone();
+    pub(super) fn room_event(&mut self, worker: usize, job: &JobId, member: MemberId, event: &RoomEvent) {
+        let running = self.process(worker).and_then(|process| process.jobs.get_mut(job));
+        let Some(running) = running.filter(|running| running.member == Some(member)) else { return };
         let Some(view) = &mut running.view else { return };
         let change = view.apply(event);
         if let Some(data) = &mut running.data {
@@ -35,13 +33,13 @@ impl World {
                 let end = room_end(&reason);
                 self.timeline.note(self.now, || format!("worker {worker}: the room of {job} ends: {reason}"));
                 if end != RoomEnd::Left {
-                    self.model_of(worker, |model, _| model.room_gone(&job));
+                    self.model_of(worker, |model, _| model.room_gone(job));
                 }
-                self.input(worker, Input::RoomEnded { job, end });
+                self.input(worker, Input::RoomEnded { job: job.clone(), end });
             }
             ViewChange::None | ViewChange::Changed | ViewChange::Replaced => {
-                self.read(worker, &job);
-                self.report_presence(worker, &job);
+                self.read(worker, job);
+                self.report_presence(worker, job);
             }
         }
     }

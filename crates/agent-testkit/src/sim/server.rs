@@ -253,11 +253,11 @@ impl World {
         let now = self.now;
         let Some(agent) = self.server.agents.get_mut(&member) else { return };
         agent.event_at = agent.event_at.max(now + wait);
-        let (at, place) = (agent.event_at, agent.place);
+        let (at, place, job) = (agent.event_at, agent.place, agent.job.clone());
         if matches!(event, RoomEvent::Disconnected { .. }) {
             self.server.agents.remove(&member);
         }
-        self.queue.add(at, Event::Inside { place, what: Inside::Room { member, event } });
+        self.queue.add(at, Event::Inside { place, what: Inside::Room { job, member, event } });
     }
 
     /// An agent is in a room from now on.

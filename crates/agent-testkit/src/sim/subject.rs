@@ -10,6 +10,8 @@ use super::planted::Planted;
 pub(super) struct Subject {
     worker: Worker,
     born: Time,
+    /// When to pass time, on its own clock. Kept, as it is read before each event of the run.
+    next_timeout: Option<Time>,
     #[cfg(test)]
     planted: Planted,
 }
@@ -17,13 +19,13 @@ pub(super) struct Subject {
 impl Subject {
     #[cfg(not(test))]
     pub(super) fn new(config: Config, seed: u64, born: Time) -> Self {
-        Self { worker: Worker::new(config, seed), born }
+        Self { worker: Worker::new(config, seed), born, next_timeout: None }
     }
 
     #[cfg(test)]
     pub(super) fn new(mut config: Config, seed: u64, born: Time, planted: Planted) -> Self {
         planted.configure(&mut config);
-        Self { worker: Worker::new(config, seed), born, planted }
+        Self { worker: Worker::new(config, seed), born, next_timeout: None, planted }
     }
 
     /// Passes an input, and takes the outputs.
@@ -49,14 +51,17 @@ impl Subject {
 
     /// Takes the outputs of a new machine.
     pub(super) fn take(&mut self, outputs: &mut Vec<Output>) {
-        outputs.extend(std::iter::from_fn(|| self.worker.poll_output()));
+        while let Some(output) = self.worker.poll_output() {
+            outputs.push(output);
+        }
+        self.next_timeout = self.worker.poll_timeout().map(|(at, _)| at);
         #[cfg(test)]
         self.planted.outputs(outputs, &self.worker);
     }
 
     /// When to pass time.
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        let at = self.worker.poll_timeout().map(|(at, _)| at);
+        let at = self.next_timeout;
         #[cfg(test)]
         let at = self.planted.next_timeout(at);
         at.map(|at| self.born + (at - Time::ZERO))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use agent_core::{JobId, Outcome};
+use agent_core::{JobId, Outcome, Output};
 use agent_proto::Time;
 use agent_server::WorkerId;
 
@@ -66,6 +66,8 @@ pub(super) struct World {
     pub(super) serial: u64,
     part: Option<Part>,
     timeouts_now: u32,
+    /// An empty list for the outputs of the next input, so that each need not be allocated.
+    pub(super) spare: Vec<Output>,
 }
 
 impl World {
@@ -92,6 +94,7 @@ impl World {
             serial: 0,
             part: None,
             timeouts_now: 0,
+            spare: Vec::new(),
             #[cfg(test)]
             bug: options.bug,
             rng,
