@@ -75,6 +75,24 @@ struct Rows {
     apart: Vec<Checked>,
 }
 
+impl Rows {
+    /// Runs all checks, and the tests beside them.
+    fn run_beside(self, settings: Settings, tests: impl FnOnce()) -> Result<Vec<Found>> {
+        let settings = Settings { beside: true, ..settings };
+        let rows = std::thread::scope(|scope| {
+            let rows = [self.beside, self.apart].map(|row| scope.spawn(move || all_checked(row, settings)));
+            tests();
+            rows.map(std::thread::ScopedJoinHandle::join)
+        });
+        let mut found = Vec::new();
+        for row in rows {
+            let Ok(row) = row else { bail!("a check beside the tests has panicked") };
+            found.extend(row);
+        }
+        Ok(found)
+    }
+}
+
 /// The result of a suite, and its duration.
 struct Found(&'static str, Outcome, Duration);
 
@@ -146,18 +164,11 @@ fn run_suites(
         chosen.into_iter().for_each(|suite| suite.took += start.elapsed());
     };
     let rows = std::mem::take(rows);
-    let settings_beside = Settings { beside: true, ..settings };
-    let found = std::thread::scope(|scope| {
-        let rows =
-            [rows.beside, rows.apart].map(|row| scope.spawn(move || all_checked(row, settings_beside)));
+    let found = rows.run_beside(settings, || {
         [Part::Plain, Part::Real, Part::Single].into_iter().for_each(&mut run_part);
-        rows.map(std::thread::ScopedJoinHandle::join)
-    });
+    })?;
     run_part(Part::Alone);
-    for found in found {
-        let Ok(found) = found else { bail!("a check beside the tests has panicked") };
-        found.into_iter().for_each(|found| found.add_to(report));
-    }
+    found.into_iter().for_each(|found| found.add_to(report));
     for suite in suites {
         let outcome = of_programs(ran.iter().filter(|ran| ran.real == suite.real));
         report.add(suite.title, outcome, suite.took);
@@ -173,5 +184,45 @@ fn width(part: Part, cores: usize) -> Width {
         Part::Plain => Width { programs: cores, tests: cores },
         Part::Real => Width { programs: cores.min(4), tests: (2 * cores).min(8) },
         Part::Single | Part::Alone => Width { programs: 1, tests: cores },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    /// The two rows and the tests, each of which waits for the others.
+    static ALL_RUN: Barrier = Barrier::new(3);
+
+    static WAITS: Suite = Suite { name: "w", title: "waits", missing: |_| None, run: Run::Beside(waits) };
+    static FAILS: Suite = Suite { name: "f", title: "fails", missing: |_| None, run: Run::Beside(fails) };
+
+    fn waits(settings: Settings) -> Result<Outcome> {
+        assert!(settings.beside);
+        ALL_RUN.wait();
+        Ok(Outcome::Ok)
+    }
+
+    fn fails(_: Settings) -> Result<Outcome> {
+        bail!("no")
+    }
+
+    #[test]
+    fn the_rows_run_beside_each_other_and_beside_the_tests() {
+        let rows = Rows { beside: vec![(&WAITS, waits), (&FAILS, fails)], apart: vec![(&WAITS, waits)] };
+        let settings = Settings { strict: false, long: false, beside: false };
+        let found = rows.run_beside(settings, || drop(ALL_RUN.wait())).unwrap();
+        let found: Vec<_> = found.into_iter().map(|found| (found.0, found.1)).collect();
+        assert_eq!(found, [("waits", Outcome::Ok), ("fails", Outcome::failed("no")), ("waits", Outcome::Ok)]);
+    }
+
+    #[test]
+    fn a_check_that_panics_is_an_error() {
+        let panics: Check = |_| panic!("as a test wants it");
+        let rows = Rows { beside: Vec::new(), apart: vec![(&FAILS, panics)] };
+        let settings = Settings { strict: false, long: false, beside: false };
+        assert!(rows.run_beside(settings, || ()).is_err());
     }
 }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// The timeout of a hanging process in CI, so that its name is known. At a desk there is Ctrl-C.
-pub(super) const LIMIT: Duration = Duration::from_secs(20 * 60);
+/// The timeout of a hanging process in CI, so that its name is known. At a desk there is Ctrl-C. Checks need
+/// some 5 minutes by themselves, and beside the tests as many times longer as these leave of the processor.
+pub(super) const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Which output of a child is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
