@@ -149,8 +149,11 @@ mod tests {
     fn a_lease_is_held_until_its_end_and_free_from_then_on() {
         let mut record = LeaseRecord::default();
         let first = token(record.acquire("a", LEASE, 1));
-        let held = AcquireResult::Held { by: "a".to_owned(), remaining: Duration::from_micros(1) };
-        assert_eq!(record.acquire("b", LEASE, 100), held);
+        for (now, remaining) in [(40, 61), (100, 1)] {
+            let held =
+                AcquireResult::Held { by: "a".to_owned(), remaining: Duration::from_micros(remaining) };
+            assert_eq!(record.acquire("b", LEASE, now), held);
+        }
         assert_eq!((record.token(), record.may_write(first)), (first, true));
         assert_eq!(record.acquire("b", LEASE, 101), AcquireResult::Granted { token: 101 });
         assert_eq!((record.token(), record.may_write(first)), (101, false));
