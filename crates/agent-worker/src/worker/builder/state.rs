@@ -20,8 +20,9 @@ impl WorkerBuilder {
     }
 
     /// As [`checkpoints`](Self::checkpoints), with a store that [`build`](Self::build) opens, which returns
-    /// its error as [`ConfigError::Checkpoints`]. In a program with a [command line](crate::cli), commands
-    /// that run no job leave the store alone, and `doctor` reports what is wrong with it.
+    /// its error as [`ConfigError::Checkpoints`](crate::ConfigError::Checkpoints). In a program with a
+    /// [command line](crate::cli), commands that run no job leave the store alone, and `doctor` reports what
+    /// is wrong with it.
     ///
     /// `open` may block.
     ///
@@ -64,7 +65,8 @@ impl WorkerBuilder {
     }
 
     /// As [`coordinator`](Self::coordinator), with a store that [`build`](Self::build) opens, which returns
-    /// its error as [`ConfigError::Coordinator`]: see [`open_checkpoints`](Self::open_checkpoints).
+    /// its error as [`ConfigError::Coordinator`](crate::ConfigError::Coordinator): see
+    /// [`open_checkpoints`](Self::open_checkpoints).
     pub fn open_coordinator<C: Coordinator>(
         mut self,
         open: impl FnOnce() -> Result<C, CoordinationError> + Send + 'static,
