@@ -24,7 +24,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   notices [--check]      write THIRD-PARTY-NOTICES.md (--check: fail if it is out of date)
   test [--long] [--suite NAME]...
                          every test suite that this machine's tools allow, or only the named ones (--long: the full
-                         numbers of repetitions, which are reduced otherwise)
+                         numbers of repetitions, which are reduced otherwise, and `static`)
   bench [OPTION]...      our worker beside a raw WebSocket client, in release; metadata: the cost of worst-case input;
                          echo: delay, processor time and memory of an echo; start: the start of a static program
                          beside that of the official workers; --help, --quick

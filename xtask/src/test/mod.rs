@@ -13,6 +13,7 @@ mod programs;
 mod report;
 mod runner;
 mod settings;
+mod static_build;
 mod suites;
 mod targets;
 mod tools;
@@ -41,7 +42,8 @@ pub(crate) fn run(names: &[&str], long: bool, strict: bool) -> Result<bool> {
     for suite in chosen {
         match suite.run {
             Run::First(check) => checked(suite, check, settings).add_to(&mut report),
-            Run::Beside(check) => rows.beside.push((suite, check)),
+            Run::Long(_) if names.is_empty() && !long => {}
+            Run::Beside(check) | Run::Long(check) => rows.beside.push((suite, check)),
             Run::Apart(check) => rows.apart.push((suite, check)),
             Run::Programs { real } => match (suite.missing)(strict) {
                 Some(why) => report.add(suite.title, Outcome::Skipped(why), Duration::ZERO),

@@ -6,6 +6,7 @@ use super::cargo::Cargo;
 use super::features;
 use super::outcome::Outcome;
 use super::settings::Settings;
+use super::static_build;
 use super::tools;
 use crate::{api, codegen, deny, deploy, notices, packages, sim};
 
@@ -31,6 +32,8 @@ pub(super) enum Run {
     Beside(Check),
     /// Beside these, as it needs another folder, or uses that of the others only at its beginning.
     Apart(Check),
+    /// As `Beside`, in the long run or if it is named, as it costs more than it finds.
+    Long(Check),
 }
 
 pub(super) type Check = fn(Settings) -> Result<Outcome>;
@@ -202,6 +205,12 @@ pub(super) const SUITES: &[Suite] = &[
                 ["check", "--package", "agent-worker", "--all-features", "--target", "x86_64-pc-windows-gnu"];
             Cargo::new(&args, settings).env("RUSTFLAGS", "--deny warnings").check()
         }),
+    },
+    Suite {
+        name: "static",
+        title: "one static file",
+        missing: tools::lacks_musl,
+        run: Run::Long(static_build::check),
     },
     Suite {
         name: "macos",

@@ -12,6 +12,9 @@ const GO: (u32, u32) = (1, 21);
 /// Valkey.
 const PYTHON: (u32, u32) = (3, 10);
 
+/// The target of programs that need no library of the system.
+pub(super) const MUSL: &str = "x86_64-unknown-linux-musl";
+
 /// Prints the version, such as `3 11`, and fails without venv, which Debian has in a package of its own;
 /// there `ensurepip` is missing.
 const PYTHON_WITH_VENV: &str = "import sys, venv, ensurepip; print(*sys.version_info[:2])";
@@ -81,6 +84,20 @@ pub(super) fn lacks_windows(may_install: bool) -> Option<String> {
     }
     if there() {
         return lacks_target("x86_64-pc-windows-gnu", may_install);
+    }
+    Some(format!("no {COMPILER} (Debian: apt-get install {PACKAGE})"))
+}
+
+/// What is missing to build a static program: the standard library and a C compiler. `may_install` as above.
+pub(super) fn lacks_musl(may_install: bool) -> Option<String> {
+    const COMPILER: &str = "musl-gcc";
+    const PACKAGE: &str = "musl-tools";
+    let there = || on_path(COMPILER).is_some();
+    if may_install && !there() {
+        install(vec![PACKAGE]);
+    }
+    if there() {
+        return lacks_target(MUSL, may_install);
     }
     Some(format!("no {COMPILER} (Debian: apt-get install {PACKAGE})"))
 }
