@@ -109,6 +109,17 @@ impl fmt::Debug for HttpClient {
     }
 }
 
+impl ConnectError {
+    /// Why there was no connection, among the causes of an error such as that of [`HttpClient::send`].
+    #[must_use]
+    pub fn among_causes<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        std::iter::successors(Some(error), |&error| error.source()).find_map(|cause| {
+            let shared = cause.downcast_ref::<NotConnected>().map(|NotConnected(error)| &**error);
+            shared.or_else(|| cause.downcast_ref())
+        })
+    }
+}
+
 /// Why there is no connection. The client keeps it behind a reference, so that it is shared.
 #[derive(Clone, Debug)]
 struct NotConnected(Arc<ConnectError>);

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::iter::successors;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -123,9 +122,7 @@ impl State {
 /// worker's server.
 fn unreachable(error: &(dyn Error + 'static)) -> (String, &'static str) {
     const CHECK: &str = "check OTEL_EXPORTER_OTLP_ENDPOINT and the collector";
-    let of_connection =
-        successors(Some(error), |&error| error.source()).find_map(|cause| cause.downcast_ref());
-    match of_connection {
+    match ConnectError::among_causes(error) {
         Some(ConnectError::Resolve { endpoint, source }) => {
             (format!("the name of {endpoint} was not found: {source}"), CHECK)
         }
