@@ -215,7 +215,7 @@ mod tests {
     fn the_rows_run_beside_each_other_and_beside_the_tests() {
         let rows = Rows { beside: vec![(&WAITS, waits), (&FAILS, fails)], apart: vec![(&WAITS, waits)] };
         let settings = Settings { strict: false, long: false, beside: false };
-        let found = rows.run_beside(settings, || drop(ALL_RUN.wait())).unwrap();
+        let found = rows.run_beside(settings, || _ = ALL_RUN.wait()).unwrap();
         let found: Vec<_> = found.into_iter().map(|found| (found.0, found.1)).collect();
         assert_eq!(found, [("waits", Outcome::Ok), ("fails", Outcome::failed("no")), ("waits", Outcome::Ok)]);
     }
