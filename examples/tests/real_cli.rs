@@ -320,7 +320,7 @@ async fn wrong_settings_and_failures_have_different_exit_codes() {
     }
 }
 
-/// Not as if it were not set: the worker would have another name, or nobody would find its port.
+/// Not as if it were not set: the worker would have another name, or its port could not be found.
 #[test]
 fn a_variable_that_is_no_text_is_wrong_use() {
     const SECRET: &str = "the-secret-4711";

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::workspace::{cargo, root};
+use crate::workspace::{MUSL, cargo, root};
 
 /// Runs the benchmark with these options; returns whether it succeeded.
 pub(crate) fn run(options: &[&str]) -> Result<bool> {
@@ -22,9 +22,9 @@ pub(crate) fn run(options: &[&str]) -> Result<bool> {
 
 /// Builds the example `greeter` as one static file, as the guide's page on deployment has it.
 fn static_greeter() -> Result<bool> {
-    let built = release("build", &["--target", "x86_64-unknown-linux-musl", "--bin", "greeter"])?;
+    let built = release("build", &["--target", MUSL, "--bin", "greeter"])?;
     if !built {
-        eprintln!("it needs `rustup target add x86_64-unknown-linux-musl` and Debian's musl-tools");
+        eprintln!("it needs `rustup target add {MUSL}` and Debian's musl-tools");
     }
     Ok(built)
 }

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::command::output;
 
+/// The target of programs that need no library of the system.
+pub(crate) const MUSL: &str = "x86_64-unknown-linux-musl";
+
 /// The cargo that runs this tool.
 pub(crate) fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())

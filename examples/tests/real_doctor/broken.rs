@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::network::{NOBODY, Networks, SERVER};
+use crate::network::{Networks, SERVER, UNUSED};
 use crate::servers::Servers;
 use crate::set_up::SetUp;
 
@@ -104,12 +104,12 @@ fn addresses(networks: &Networks) -> Vec<SetUp> {
             .url(networks.url("localhost"))
             .hosts("::1 localhost\n127.0.0.1 localhost\n")
             .warns("addresses", &["[::1]", "refused", "is tried first", "listen there", "write 127.0.0.1"]),
-        named("the name has a dead address", &format!("{NOBODY} media.test\n{SERVER} media.test\n"))
+        named("the name has a dead address", &format!("{UNUSED} media.test\n{SERVER} media.test\n"))
             .network("plain")
-            .warns("addresses", &[NOBODY, "within 3s", "is tried first", "DNS or the hosts file"]),
-        named("the name has only a dead address", &format!("{NOBODY} media.test\n"))
+            .warns("addresses", &[UNUSED, "within 3s", "is tried first", "DNS or the hosts file"]),
+        named("the name has only a dead address", &format!("{UNUSED} media.test\n"))
             .network("plain")
-            .fails("addresses", &[NOBODY, "did not answer"]),
+            .fails("addresses", &[UNUSED, "did not answer"]),
         SetUp::new("the name has no address")
             .url("ws://media.test:7880")
             .fails("addresses", &["media.test", "not found", "DNS"])

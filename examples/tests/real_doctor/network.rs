@@ -9,8 +9,8 @@ use agent_testkit::RealServer;
 /// The server's addresses in all networks. It announces them for media, too.
 pub(crate) const SERVER: &str = "10.77.0.1";
 const SERVER_V6: &str = "fd77::1";
-/// Nobody has this address, and what is sent there is lost.
-pub(crate) const NOBODY: &str = "10.77.9.9";
+/// No machine has this address, and what is sent there is lost.
+pub(crate) const UNUSED: &str = "10.77.9.9";
 
 /// `plain` lets everything through, `no-udp` no UDP, `no-media` nothing but the server's HTTP port, and in
 /// `ipv6` there is no IPv4. Rules that drop come before those of local addresses.

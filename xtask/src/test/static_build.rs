@@ -9,8 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::cargo::Cargo;
 use super::outcome::Outcome;
 use super::settings::Settings;
-use super::tools::MUSL;
-use crate::workspace::root;
+use crate::workspace::{MUSL, root};
 
 /// The type of the part of an ELF file that names a dynamic linker.
 const INTERPRETER: u32 = 3;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::workspace::{cache, cargo, root};
+use crate::workspace::{MUSL, cache, cargo, root};
 
 /// The oldest Go that fetches the toolchain a module requires.
 const GO: (u32, u32) = (1, 21);
@@ -11,9 +11,6 @@ const GO: (u32, u32) = (1, 21);
 /// The oldest Python that LiveKit's own client and workers support. It also installs their Node.js and a
 /// Valkey.
 const PYTHON: (u32, u32) = (3, 10);
-
-/// The target of programs that need no library of the system.
-pub(super) const MUSL: &str = "x86_64-unknown-linux-musl";
 
 /// Prints the version, such as `3 11`, and fails without venv, which Debian has in a package of its own;
 /// there `ensurepip` is missing.

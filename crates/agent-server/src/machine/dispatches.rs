@@ -67,11 +67,8 @@ impl Server {
     /// Creates the participant or publisher jobs of a participant who joined or published for the first time.
     pub(super) fn dispatch_participant(&mut self, room: &str, participant: &Participant, publishes: bool) {
         let kind = if publishes { wire::JobType::JtPublisher } else { wire::JobType::JtParticipant };
-        let dispatches = self.rooms.get(room).into_iter().flat_map(|room| &room.dispatches);
-        let is_served = |DispatchEntry { dispatch: of, .. }: &DispatchEntry| {
-            self.is_served(key(&of.agent_name, &of.deployment, kind))
-        };
-        let ids: Vec<String> = dispatches.filter(|(_, of)| is_served(of)).map(|(id, _)| id.clone()).collect();
+        let ids: Vec<String> =
+            self.rooms.get(room).map(|room| room.dispatches.keys().cloned().collect()).unwrap_or_default();
         for id in ids {
             self.add_job(room, &id, kind, Some(participant));
         }

@@ -276,19 +276,8 @@ impl Server {
     /// A new id: a prefix, then twelve distinct letters and digits.
     fn new_id(&mut self, prefix: &str) -> String {
         let number = self.new_number();
-        // Written digit by digit, as each room, participant, dispatch and job has an id.
-        let mut id = String::with_capacity(prefix.len() + 12);
-        id.push_str(prefix);
-        id.extend(std::iter::repeat_with(|| self.rng.alphanumeric()).take(6));
-        let mut unit = 100_000;
-        while number / unit >= 10 {
-            unit *= 10;
-        }
-        while unit > 0 {
-            id.push(char::from(b'0' + (number / unit % 10) as u8));
-            unit /= 10;
-        }
-        id
+        let noise: String = std::iter::repeat_with(|| self.rng.alphanumeric()).take(6).collect();
+        format!("{prefix}{noise}{number:06}")
     }
 
     /// A number that nothing else on this server has.

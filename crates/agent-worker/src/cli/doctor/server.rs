@@ -35,12 +35,13 @@ fn accepting<T>(found: &[(SocketAddr, Result<T, ConnectError>)]) -> Finding {
         found.iter().filter(|(_, result)| result.is_ok()).map(|(address, _)| *address).collect();
     let dead: Vec<(SocketAddr, &ConnectError)> =
         found.iter().filter_map(|(address, result)| Some((*address, result.as_ref().err()?))).collect();
-    let works = open.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ");
-    match (open.first(), dead.first()) {
+    let list = |all: Vec<SocketAddr>| all.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ");
+    let (first_open, works) = (open.first().copied(), list(open));
+    match (first_open, dead.first()) {
         (Some(_), None) => Finding::ok(CHECK, format!("{works} accepts connections")),
         (None, Some((_, error))) => Finding::failed(CHECK, text(*error)),
         (Some(one), Some((first_dead, error))) => {
-            let fails = dead.iter().map(|(address, _)| address.to_string()).collect::<Vec<_>>().join(", ");
+            let fails = list(dead.iter().map(|(address, _)| *address).collect());
             let is_first = found.first().is_some_and(|(address, _)| address == first_dead);
             let order = if is_first { ", and is tried first" } else { "" };
             let remedy = if first_dead.ip().is_loopback() {
