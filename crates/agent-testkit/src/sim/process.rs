@@ -26,6 +26,8 @@ pub(super) struct Process {
     pub(super) conn: Option<WorkerId>,
     /// Until when it is stopped, as by a signal or a suspended machine.
     paused_until: Time,
+    /// What has happened in it since it was stopped, in order.
+    waiting: Vec<Inside>,
     /// When it last continued.
     pub(super) continued_at: Time,
     /// The deadline for its end, if it is draining.
@@ -44,6 +46,7 @@ impl Process {
             subject: None,
             conn: None,
             paused_until: Time::ZERO,
+            waiting: Vec::new(),
             continued_at: Time::ZERO,
             ends: None,
             jobs: BTreeMap::new(),
@@ -96,6 +99,7 @@ impl World {
         (process.conn, process.ends) = (None, None);
         (process.paused_until, process.continued_at) = (now, now);
         process.jobs.clear();
+        process.waiting.clear();
         process.model = Model::new(&config);
         #[cfg(not(test))]
         let mut subject = Subject::new(config, seed, now);
@@ -150,6 +154,9 @@ impl World {
         process.paused_until = process.paused_until.min(now);
         process.continued_at = now;
         process.model.continued(now);
+        for what in std::mem::take(&mut process.waiting) {
+            self.inside(place, what);
+        }
     }
 
     pub(super) fn process_timeout(&mut self, worker: usize) {
@@ -180,8 +187,7 @@ impl World {
         let now = self.now;
         let Some(process) = self.process_at(place) else { return };
         if process.is_paused(now) {
-            let until = process.paused_until;
-            return self.queue.add(until, Event::Inside { place, what });
+            return process.waiting.push(what);
         }
         let worker = place.worker;
         match what {

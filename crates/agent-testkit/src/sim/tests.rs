@@ -90,6 +90,15 @@ fn some_seeds_have_no_failure_and_are_not_empty() {
     assert!(report.fewest_jobs >= 50 && report.median_events >= 500, "{report}");
 }
 
+/// One per fault that only many seeds found, in the machines and in the simulator (`RELIABILITY.md`).
+#[test]
+fn seeds_that_once_failed_do_not_fail() {
+    for seed in [46_600, 204_903] {
+        let failures = run_seed(seed, Options::default()).failures;
+        assert!(failures.is_empty(), "seed {seed}: {failures:?}");
+    }
+}
+
 #[test]
 fn a_seed_gives_the_same_run_whether_it_is_checked_or_recorded() {
     let plain = run_seed(3, Options::default());
