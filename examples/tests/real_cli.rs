@@ -324,9 +324,11 @@ async fn wrong_settings_and_failures_have_different_exit_codes() {
 #[test]
 fn a_variable_that_is_no_text_is_wrong_use() {
     const SECRET: &str = "the-secret-4711";
-    let commands: [(&[&str], &[&str]); 2] = [
-        // Nothing listens there.
+    // Nothing listens there.
+    const URL: &str = "ws://127.0.0.1:9";
+    let commands: [(&str, &[&str], &[&str]); 3] = [
         (
+            URL,
             &["connect", "--room", "lobby"],
             &[
                 "LIVEKIT_URL",
@@ -338,13 +340,15 @@ fn a_variable_that_is_no_text_is_wrong_use() {
                 "LIVEKIT_LOG_LEVEL",
             ],
         ),
-        (&["status"], &["LIVEKIT_AGENT_HTTP_PORT", "LIVEKIT_AGENT_HTTP_HOST"]),
+        // A path may be no text; there is no such file.
+        ("wss://127.0.0.1:9", &["connect", "--room", "lobby"], &["SSL_CERT_FILE"]),
+        (URL, &["status"], &["LIVEKIT_AGENT_HTTP_PORT", "LIVEKIT_AGENT_HTTP_HOST"]),
     ];
-    for (command, variables) in commands {
+    for (url, command, variables) in commands {
         for variable in variables {
             let output = Command::new(env!("CARGO_BIN_EXE_greeter"))
                 .args(command)
-                .env("LIVEKIT_URL", "ws://127.0.0.1:9")
+                .env("LIVEKIT_URL", url)
                 .env("LIVEKIT_API_KEY", "devkey")
                 .env("LIVEKIT_API_SECRET", SECRET)
                 .env_remove("RUST_LOG")

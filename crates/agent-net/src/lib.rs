@@ -1,7 +1,7 @@
 //! Connections to a LiveKit server: addresses, tokens, TLS, proxies, WebSockets, and the server's HTTP API.
 //!
 //! This crate has no jobs, rooms or reconnects: one call makes one connection or returns why not.
-//! [`NetOptions::from_env`] is the only place that reads the environment. Users of the SDK find what they
+//! Only [`NetOptions::from_env`] and [`variable`] read the environment. Users of the SDK find what they
 //! need of it in `agent-worker`.
 
 mod addresses;
@@ -9,6 +9,7 @@ mod api;
 mod assigned_url;
 mod bearer;
 mod connect;
+mod environment;
 mod error;
 mod exhaustion;
 mod failover;
@@ -38,6 +39,7 @@ pub use api::{
 };
 pub use assigned_url::{Assigned, AssignedUrlError, assigned_url};
 pub use connect::{connect_datagrams, connect_relay, connect_stream};
+pub use environment::variable;
 pub use error::ConnectError;
 pub use exhaustion::exhaustion;
 pub use failover::connect_websocket;

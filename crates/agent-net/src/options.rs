@@ -13,6 +13,7 @@ use url::{Host, Url};
 use agent_proto::text::line;
 
 use crate::addresses::{Addresses, Resolver};
+use crate::environment::variable;
 use crate::error::ConnectError;
 use crate::region_list::Regions;
 use crate::stream::Dialer;
@@ -97,7 +98,12 @@ impl NetOptions {
     /// user and password. Loopback addresses are always connected directly.
     #[must_use]
     pub fn from_env() -> Self {
-        Self::from_vars(|name| std::env::var(name).ok())
+        let options = Self::from_vars(variable);
+        // A path need not be text.
+        match std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
+            Some(path) => options.ca_file(path),
+            None => options,
+        }
     }
 
     /// As [`from_env`](Self::from_env), with the variables of any source.
@@ -321,6 +327,8 @@ mod tests {
             (&[all], "ws://[::1]:7880", None),
             (&[all], "ws://[2001:db8::1]:7880", Some("socks5://all:3/")),
             (&[("ALL_PROXY", "nonsense://x")], wss, None),
+            // What was no text.
+            (&[("ALL_PROXY", "http://proxy\u{fffd}:1")], wss, None),
         ];
         for (vars, url, proxy) in table {
             assert_eq!(proxy_of(&from(vars), url).as_deref(), *proxy, "{vars:?} {url}");

@@ -6,10 +6,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
 
+use agent_net::variable;
 use agent_proto::Secret;
 
 use crate::cli::args::{HttpOptions, Mode};
-use crate::cli::variable::variable;
 use crate::http::HttpServer;
 
 /// The port of the official workers.

@@ -11,11 +11,11 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+use agent_net::variable;
 use agent_rtc::TRACE_TARGET;
 
 use crate::cli::args::{LogFormat, LogOptions, Mode};
 use crate::cli::json::JsonLines;
-use crate::cli::variable::variable;
 use crate::telemetry::is_of_library;
 
 /// The environment variables of the level, of which the first one that is set counts.

@@ -60,7 +60,6 @@ mod status;
 #[cfg(unix)]
 mod systemd;
 mod traces;
-mod variable;
 
 use std::error::Error;
 use std::ffi::OsString;

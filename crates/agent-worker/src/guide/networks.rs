@@ -113,4 +113,7 @@
 //! | `no packet came back over it` | the relay does not reach the server's UDP ports |
 //! | `a TURN server with an unusable URL` | the entry in the server's configuration is wrong; the text shows where |
 //!
+//! On a server with several network interfaces, `rtc.node_ip` alone is not enough for media over TCP
+//! (livekit-server 1.13.5): name the address in `rtc.ips.includes`, too, as `203.0.113.9/32`.
+//!
 //! Credentials of TURN servers are in no log and no error.

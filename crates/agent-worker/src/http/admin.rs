@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
+use percent_encoding::percent_decode_str;
 use subtle::ConstantTimeEq;
 
 use agent_core::JobId;
@@ -48,7 +49,8 @@ impl Action {
             "/undrain" => Some(Self::Undrain),
             _ => {
                 let job = path.strip_prefix("/jobs/")?.strip_suffix("/terminate")?;
-                (!job.is_empty() && !job.contains('/')).then(|| Self::Terminate(JobId::new(job)))
+                let id = percent_decode_str(job).decode_utf8().ok()?;
+                (!job.is_empty() && !job.contains('/')).then(|| Self::Terminate(JobId::new(&id)))
             }
         }
     }
@@ -98,10 +100,18 @@ mod tests {
     fn actions_and_their_paths() {
         assert_eq!(Action::of("/quiet"), Some(Action::Quiet));
         assert_eq!(Action::of("/undrain"), Some(Action::Undrain));
-        assert_eq!(Action::of("/jobs/AJ_1/terminate"), Some(Action::Terminate(JobId::new("AJ_1"))));
-        for path in
-            ["/jobs", "/jobs//terminate", "/jobs/a/b/terminate", "/jobs/terminate", "/quiet/", "/drain"]
-        {
+        for (path, job) in [("/jobs/AJ_1/terminate", "AJ_1"), ("/jobs/a%2Fb%20%c3%a9/terminate", "a/b é")] {
+            assert_eq!(Action::of(path), Some(Action::Terminate(JobId::new(job))));
+        }
+        for path in [
+            "/jobs",
+            "/jobs//terminate",
+            "/jobs/%ff/terminate",
+            "/jobs/a/b/terminate",
+            "/jobs/terminate",
+            "/quiet/",
+            "/drain",
+        ] {
             assert_eq!(Action::of(path), None, "{path}");
         }
     }

@@ -76,7 +76,7 @@ impl Traces {
     /// # Errors
     /// [`TracesError`] if a variable cannot be used, or outside of a runtime.
     pub fn from_env() -> Result<Option<Self>, TracesError> {
-        match Settings::of(|name| std::env::var(name).ok())? {
+        match Settings::of(agent_net::variable)? {
             Some(settings) => Self::start(&settings).map(Some),
             None => Ok(None),
         }

@@ -174,6 +174,8 @@ fn is_header(entry: &str) -> bool {
         |rest: &str| rest.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
     HeaderName::from_bytes(name.trim().as_bytes()).is_ok()
         && !value.trim().is_empty()
+        // What was no text: the exporter, which reads the variable itself, takes it for one that is not set.
+        && !value.contains(char::REPLACEMENT_CHARACTER)
         && value.split('%').skip(1).all(escaped)
         && percent_decode_str(value.trim())
             .decode_utf8()
@@ -240,6 +242,7 @@ mod tests {
             (ENDPOINT, "grpc://s3cret", "http://"),
             (ENDPOINT, "http://ada:s3cret@collector", all),
             (ENDPOINT, "http://", "http://"),
+            (ENDPOINT, "http://s3cret\u{fffd}", "http://"),
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "s3cret", "http://"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
             ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "http/protobuf"),
@@ -250,6 +253,7 @@ mod tests {
             (all, "a=1,b=s3cret%2", "number 2"),
             (all, "a=s3cret%0A", "number 1"),
             (all, "s3 cret=1", "number 1"),
+            (all, "a=s3cret\u{fffd}", "number 1"),
             ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=", "number 1"),
         ] {
             // The first one of a name counts.

@@ -64,8 +64,19 @@ pub enum ConfigError {
     #[error("`lease` is {0:?}: set it to {MIN_LEASE:?} to {MAX_LEASE:?}")]
     Lease(Duration),
     /// An invalid setting.
-    #[error(transparent)]
+    #[error("{}{}", .0, set_by(.0))]
     Setting(#[from] ConfigProblem),
+}
+
+/// Where a setting that need not be the program's comes from, to be added to the text of its problem.
+const fn set_by(problem: &ConfigProblem) -> &'static str {
+    match problem {
+        ConfigProblem::AgentName { .. } => {
+            " (it is set by `.agent_name(…)`, LIVEKIT_AGENT_NAME or LIVEKIT_AGENT_NAME_OVERRIDE)"
+        }
+        ConfigProblem::Deployment(_) => " (it is set by `.deployment(…)` or LIVEKIT_AGENT_DEPLOYMENT)",
+        _ => "",
+    }
 }
 
 impl ConfigError {
@@ -84,7 +95,8 @@ impl ConfigError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Checkpoints(StoreError::Unavailable { .. }) => 1,
+            Self::Checkpoints(StoreError::Unavailable { .. })
+            | Self::Coordinator(CoordinationError::NoAnswer { .. } | CoordinationError::Store(_)) => 1,
             _ => 2,
         }
     }

@@ -33,7 +33,8 @@ fn problems_name_the_setting_and_the_variable() {
     check(complete().credentials(" key", "secret"), "LIVEKIT_API_KEY");
     check(complete().credentials("key", "s3cret\n"), "LIVEKIT_API_SECRET");
     check(complete().max_jobs(0), "`max_jobs`");
-    check(complete().deployment("a b"), "`deployment`");
+    check(complete().deployment("a b"), "LIVEKIT_AGENT_DEPLOYMENT");
+    check(complete().agent_name("n".repeat(257)), "LIVEKIT_AGENT_NAME");
     check(complete().checkpoint_interval(Duration::ZERO), "`checkpoint_interval` is 0ns");
     check(complete().checkpoint_expiry(Duration::from_secs(30)), "`checkpoint_expiry` 30s");
     check(complete().lease(Duration::from_millis(499)), "`lease` is 499ms: set it to 500ms to 3600s");
