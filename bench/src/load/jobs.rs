@@ -122,7 +122,7 @@ mod tests {
 
     fn update(job: usize, status: wire::JobStatus) -> Message {
         let (job_id, error) = (format!("AJ_{job:012}"), "its text".to_owned());
-        Message::UpdateJob(wire::UpdateJobStatus { job_id, status: status.into(), error })
+        Message::UpdateJob(wire::UpdateJobStatus { job_id, status: status.into(), error, join_timing: None })
     }
 
     #[test]

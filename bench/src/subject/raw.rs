@@ -101,7 +101,8 @@ impl Client<'_> {
     }
 
     fn send_status(&mut self, job_id: String, status: wire::JobStatus) {
-        let update = wire::UpdateJobStatus { job_id, status: status.into(), error: String::new() };
+        let update =
+            wire::UpdateJobStatus { job_id, status: status.into(), error: String::new(), join_timing: None };
         self.out.push(worker_message::Message::UpdateJob(update));
     }
 }

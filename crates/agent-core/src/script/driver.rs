@@ -128,6 +128,7 @@ impl<'a, M: WorkerMachine> Driver<'a, M> {
                 let room = JoinedRoom {
                     sid: if *sid == 0 { String::new() } else { format!("RM_{sid}") },
                     age: Duration::from_secs(1),
+                    took: Duration::from_millis(250),
                     empty_timeout: seconds(*empty),
                     departure_timeout: seconds(*departure),
                 };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use agent_proto::Time;
 
 use super::io::{DrainReport, OfferId};
+use super::join_timing::JoinTiming;
 use super::room_rules::RoomWatch;
 use crate::answer::Accept;
 use crate::job::lifecycle::JobState;
@@ -39,6 +40,7 @@ pub(super) struct Entry {
     pub(super) assigned_at: Time,
     /// When we accepted it, if we were asked.
     pub(super) accepted_at: Option<Time>,
+    pub(super) join: JoinTiming,
     /// The registration on which it was assigned.
     pub(super) epoch: u64,
     /// The deadline of the job, if it has a time limit.

@@ -8,6 +8,7 @@ use agent_proto::{Secret, Time};
 use super::Worker;
 use super::entries::{Entry, ReportedLoad};
 use super::io::{Notice, OfferId, Output, Violation};
+use super::join_timing::JoinTiming;
 use super::room_rules::RoomWatch;
 use super::steps::{send_answer, set_step_timer};
 use super::timers::{JobTimer, Timer};
@@ -157,6 +158,7 @@ impl Worker {
         let (mut answered, mut waited) = (None, None);
         if let Some(entry) = self.jobs.get_mut(&id) {
             // Until now it has the time of the offer.
+            entry.join.offered = entry.accepted_at.map(|accepted| (entry.assigned_at, accepted));
             answered = entry.accepted_at.map(|accepted| accepted - entry.assigned_at);
             waited = entry.accepted_at.map(|accepted| now - accepted);
             entry.job = Arc::clone(&job);
@@ -233,6 +235,7 @@ impl Worker {
             accept: Accept::default(),
             assigned_at: now,
             accepted_at: None,
+            join: JoinTiming::default(),
             epoch: self.epoch,
             deadline: None,
             attempt_at: now,

@@ -11,6 +11,7 @@
 //! - `closing`: what happens between an outcome and the moment at which the room may be left.
 //! - `room_rules`: when a job is over because of who is in its room; `room_end`: because the room ended;
 //!   `watch`: these rules, progress, second jobs.
+//! - `join_timing`: when the steps of a join took place, for the server.
 //! - `drain`: stopping; `quiet`: accepting nothing for a while.
 //! - `health`: whether it works and gets jobs; `live_jobs`: which it has; `view`: the types of both.
 
@@ -24,6 +25,7 @@ mod entries;
 mod health;
 mod io;
 mod jobs;
+mod join_timing;
 mod link;
 mod live_jobs;
 mod quiet;

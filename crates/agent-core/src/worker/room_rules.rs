@@ -33,6 +33,8 @@ pub struct JoinedRoom {
     pub sid: String,
     /// How long ago it was created.
     pub age: Duration,
+    /// How long it took to join it.
+    pub took: Duration,
     /// How long after its creation the server closes a room that nobody joined; `None` when not known.
     pub empty_timeout: Option<Duration>,
     /// How long after the last participant leaves the server closes it; `None` when not known.

@@ -49,8 +49,12 @@ impl Worker {
                     }
                     Effect::Accept => accept(entry, out, now),
                     Effect::ReportRunning => {
-                        if advance(entry, Lifecycle::Running, out) && registered {
-                            out.push_back(Output::Send(wire::running(id)));
+                        if advance(entry, Lifecycle::Running, out) {
+                            let timing =
+                                entry.join.on_called(now).then(|| entry.join.to_wire(entry.assigned_at));
+                            if registered {
+                                out.push_back(Output::Send(wire::running(id, timing)));
+                            }
                         }
                     }
                     Effect::Cancel(reason) => out.push_back(Output::Cancel { job: id.clone(), reason }),

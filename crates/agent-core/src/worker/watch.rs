@@ -10,6 +10,7 @@ use super::io::{Notice, Output};
 use super::room_end::RoomEnd;
 use super::room_rules::{JoinedRoom, Presence, Rules, ShortRoom};
 use super::timers::{JobTimer, Timer};
+use super::wire;
 use crate::config::Config;
 use crate::job::lifecycle::{JobInput, Phase};
 use crate::job::{Job, JobId};
@@ -17,7 +18,12 @@ use crate::outcome::CancelReason;
 
 impl Worker {
     pub(super) fn on_room_joined(&mut self, id: &JobId, room: JoinedRoom, now: Time) {
+        let registered = self.is_registered();
         let Some(entry) = self.jobs.get_mut(id).filter(|entry| entry.state.is_assigned()) else { return };
+        if entry.join.on_joined(room.took, now) && registered {
+            let timing = entry.join.to_wire(entry.assigned_at);
+            self.out.push_back(Output::Send(wire::running(id, Some(timing))));
+        }
         let rules = rules(&self.config, &entry.job);
         let before = entry.room.short_room(rules);
         let reason = entry.room.on_room(room, rules, now);

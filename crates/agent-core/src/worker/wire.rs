@@ -104,14 +104,14 @@ pub(super) fn refuse(job: &JobId, dismiss: bool) -> Bytes {
     }))
 }
 
-pub(super) fn running(job: &JobId) -> Bytes {
-    status(job, wire::JobStatus::JsRunning, String::new())
+pub(super) fn running(job: &JobId, join_timing: Option<wire::JobJoinTiming>) -> Bytes {
+    status(job, wire::JobStatus::JsRunning, String::new(), join_timing)
 }
 
 pub(super) fn ended(job: &JobId, outcome: &Outcome) -> Bytes {
     match outcome {
-        Outcome::Success => status(job, wire::JobStatus::JsSuccess, String::new()),
-        Outcome::Failed { error } => status(job, wire::JobStatus::JsFailed, error.clone()),
+        Outcome::Success => status(job, wire::JobStatus::JsSuccess, String::new(), None),
+        Outcome::Failed { error } => status(job, wire::JobStatus::JsFailed, error.clone(), None),
     }
 }
 
@@ -142,11 +142,17 @@ pub(super) fn ping(timestamp: i64) -> Bytes {
     frame(worker_message::Message::Ping(wire::WorkerPing { timestamp }))
 }
 
-fn status(job: &JobId, status: wire::JobStatus, error: String) -> Bytes {
+fn status(
+    job: &JobId,
+    status: wire::JobStatus,
+    error: String,
+    join_timing: Option<wire::JobJoinTiming>,
+) -> Bytes {
     frame(worker_message::Message::UpdateJob(wire::UpdateJobStatus {
         job_id: job.as_str().to_owned(),
         status: status.into(),
         error,
+        join_timing,
     }))
 }
 

@@ -15,6 +15,7 @@ mod election;
 mod election_promises;
 mod health;
 mod jobs;
+mod join_timing;
 mod outcomes;
 #[cfg(feature = "script")]
 mod planted;

@@ -351,7 +351,8 @@ fn show(output: &Output) -> String {
                     format!("send load {:.2} {:?} with {} jobs{draining}", m.load, m.status(), m.job_count)
                 }
                 worker_message::Message::UpdateJob(m) => {
-                    format!("send status {} {:?} {:?}", m.job_id, m.status(), m.error)
+                    let timing = m.join_timing.map(|timing| format!(", {timing:?}")).unwrap_or_default();
+                    format!("send status {} {:?} {:?}{timing}", m.job_id, m.status(), m.error)
                 }
                 worker_message::Message::MigrateJob(m) => {
                     assert!(m.jobs.iter().map(|job| &job.id).eq(&m.job_ids), "{m:?}");

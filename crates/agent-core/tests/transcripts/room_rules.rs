@@ -35,6 +35,7 @@ fn room(sid: &str, empty: Option<u64>, departure: Option<u64>) -> JoinedRoom {
     JoinedRoom {
         sid: sid.to_owned(),
         age: SECOND,
+        took: Duration::from_millis(100),
         empty_timeout: seconds(empty),
         departure_timeout: seconds(departure),
     }

@@ -1365,6 +1365,30 @@ pub struct UpdateJobStatus {
     pub status: i32,
     #[prost(string, tag = "3")]
     pub error: ::prost::alloc::string::String,
+    /// once, when the agent is in the room
+    #[prost(message, optional, tag = "4")]
+    pub join_timing: ::core::option::Option<JobJoinTiming>,
+}
+/// Microseconds of the worker's own clock: only their differences mean something. 0: it did not happen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobJoinTiming {
+    #[prost(int64, tag = "1")]
+    pub offer_received_us: i64,
+    #[prost(int64, tag = "2")]
+    pub accepted_us: i64,
+    #[prost(int64, tag = "3")]
+    pub assignment_received_us: i64,
+    #[prost(int64, tag = "4")]
+    pub launched_us: i64,
+    /// no process had to be started
+    #[prost(bool, tag = "5")]
+    pub launch_warm: bool,
+    #[prost(int64, tag = "6")]
+    pub entrypoint_started_us: i64,
+    #[prost(int64, tag = "7")]
+    pub connect_called_us: i64,
+    #[prost(int64, tag = "8")]
+    pub connected_us: i64,
 }
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct UpdateWorkerStatus {

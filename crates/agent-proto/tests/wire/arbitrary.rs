@@ -18,8 +18,14 @@ pub(crate) enum Enums {
 
 /// Fields that livekit/protocol has and livekit-protocol 0.8.2 does not: it can neither read nor write them.
 /// A test notices when it can. The second is in PyPI's livekit-protocol 1.1.29.
-pub(crate) const NEWER: [&str; 2] =
-    ["livekit.ParticipantUpdate.full_snapshot", "livekit.MigrateJobRequest.jobs"];
+pub(crate) const NEWER: [&str; 3] = [
+    "livekit.ParticipantUpdate.full_snapshot",
+    "livekit.MigrateJobRequest.jobs",
+    "livekit.UpdateJobStatus.join_timing",
+];
+
+/// Messages that it does not have at all.
+pub(crate) const NEWER_MESSAGES: [&str; 1] = ["livekit.JobJoinTiming"];
 
 /// How deep messages nest in a random value: below, they are empty. Each message is the root of a test of its
 /// own.

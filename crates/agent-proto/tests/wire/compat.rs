@@ -146,7 +146,34 @@ fn exempt_fields_are_unknown_to_livekit_protocol() {
     unknown::<livekit_protocol::ParticipantUpdate>(&update);
     let migrate = ours::MigrateJobRequest { jobs: vec![ours::Job::default()], ..Default::default() };
     unknown::<livekit_protocol::MigrateJobRequest>(&migrate);
-    assert_eq!(arbitrary::NEWER.len(), 2);
+    let join_timing = Some(ours::JobJoinTiming::default());
+    let status = ours::UpdateJobStatus { join_timing, ..Default::default() };
+    unknown::<livekit_protocol::UpdateJobStatus>(&status);
+    assert_eq!(arbitrary::NEWER.len(), 3);
+}
+
+/// As the Go module github.com/livekit/protocol v1.54.1 writes it.
+#[test]
+fn join_timing_is_that_of_the_go_module() {
+    use agent_proto::livekit as ours;
+    let status = ours::UpdateJobStatus {
+        job_id: "AJ_1".to_owned(),
+        status: ours::JobStatus::JsRunning.into(),
+        error: String::new(),
+        join_timing: Some(ours::JobJoinTiming {
+            offer_received_us: 1,
+            accepted_us: 2,
+            assignment_received_us: 3,
+            launched_us: 4,
+            launch_warm: true,
+            entrypoint_started_us: 6,
+            connect_called_us: 7,
+            connected_us: 300,
+        }),
+    };
+    let go =
+        b"\n\x04AJ_1\x10\x01\x22\x11\x08\x01\x10\x02\x18\x03\x20\x04\x28\x01\x30\x06\x38\x07\x40\xac\x02";
+    assert_eq!(encode(&status).as_ref(), go);
 }
 
 #[test]

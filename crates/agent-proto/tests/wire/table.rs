@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 
+use crate::arbitrary::NEWER_MESSAGES;
 use crate::compat::Check;
 
 /// One message: its full protobuf name and the checks of its two Rust types.
@@ -183,5 +184,7 @@ fn the_table_holds_every_message() {
         .collect();
     let table: BTreeSet<String> = TABLE.iter().map(|case| case.name.to_owned()).collect();
     assert_eq!(table.len(), TABLE.len(), "a message is in the table twice");
-    assert_eq!(ours, table);
+    let without: Vec<_> = ours.difference(&table).map(String::as_str).collect();
+    assert_eq!(without, NEWER_MESSAGES);
+    assert!(table.is_subset(&ours));
 }

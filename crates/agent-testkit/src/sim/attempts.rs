@@ -246,6 +246,7 @@ pub(super) fn joined_room(view: &View) -> JoinedRoom {
     JoinedRoom {
         sid: room.sid.clone(),
         age: view.age_when_joined(),
+        took: Duration::ZERO,
         empty_timeout: room.empty_timeout,
         departure_timeout: room.departure_timeout,
     }

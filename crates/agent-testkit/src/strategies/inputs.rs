@@ -120,10 +120,12 @@ pub fn inputs() -> impl Strategy<Value = Input> {
             RoomEnd::DuplicateIdentity,
         ][..],
     );
-    let rooms = (names(), seconds(), prop::option::of(seconds()), prop::option::of(seconds())).prop_map(
-        |(sid, age, empty_timeout, departure_timeout)| JoinedRoom {
+    let times = (seconds(), seconds());
+    let rooms = (names(), times, prop::option::of(seconds()), prop::option::of(seconds())).prop_map(
+        |(sid, (age, took), empty_timeout, departure_timeout)| JoinedRoom {
             sid,
             age,
+            took,
             empty_timeout,
             departure_timeout,
         },

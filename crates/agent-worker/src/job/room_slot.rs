@@ -71,7 +71,8 @@ impl RoomSlot {
                 let span = JoinSpan::begin(request.e2ee.is_some());
                 let joined = self.parts.connector.connect(request).await;
                 span.end(&joined);
-                self.parts.meter.joined(begun.elapsed(), joined.is_ok());
+                let took = begun.elapsed();
+                self.parts.meter.joined(took, joined.is_ok());
                 if joined.as_ref().is_err_and(JoinError::is_out_of_descriptors) {
                     let _ = self.inputs.send(Input::DescriptorsExhausted);
                 }
@@ -83,7 +84,7 @@ impl RoomSlot {
                 connection.on_dropped(move |dropped| report(dropped));
                 let _ = self.connection.set(connection);
                 let (job, room) = (Arc::clone(&self.job), Arc::clone(&self.connection));
-                let watch = tokio::spawn(RoomWatch::begin(job, room, self.inputs.clone()).run());
+                let watch = tokio::spawn(RoomWatch::begin(job, room, took, self.inputs.clone()).run());
                 let _ = self.watch.set(watch.abort_handle());
             }
         }

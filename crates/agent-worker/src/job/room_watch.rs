@@ -22,12 +22,15 @@ pub(super) struct RoomWatch {
 
 impl RoomWatch {
     /// Reports the joined room and its participants, before the handler is called.
+    /// `took`: how long it took to join.
     pub(super) fn begin(
         job: Arc<Job>,
         room: Arc<SetOnce<RoomConnection>>,
+        took: Duration,
         inputs: UnboundedSender<Input>,
     ) -> Self {
-        let mut watch = Self { job, room, inputs, described: Described::default(), reported: None };
+        let described = Described { took, ..Described::default() };
+        let mut watch = Self { job, room, inputs, described, reported: None };
         if let Some(room) = Arc::clone(&watch.room).get() {
             watch.report(room);
         }
@@ -105,6 +108,8 @@ struct Described {
     last: Option<RoomInfo>,
     /// How old the room was when it was joined, and when that was.
     joined: Option<(Duration, Instant)>,
+    /// How long it took to join.
+    took: Duration,
 }
 
 impl Described {
@@ -125,6 +130,7 @@ impl Described {
         let described = JoinedRoom {
             sid: info.sid.clone(),
             age,
+            took: self.took,
             empty_timeout: info.empty_timeout,
             departure_timeout: info.departure_timeout,
         };

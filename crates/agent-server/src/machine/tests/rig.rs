@@ -158,7 +158,8 @@ impl Rig {
     /// Sends this status for the last job that the worker was offered.
     pub(super) fn status(&mut self, name: &'static str, status: wire::JobStatus, error: &str) {
         let job_id = self.offered(name);
-        let update = wire::UpdateJobStatus { job_id, status: status.into(), error: error.to_owned() };
+        let (status, error) = (status.into(), error.to_owned());
+        let update = wire::UpdateJobStatus { job_id, status, error, join_timing: None };
         self.sends(name, worker_message::Message::UpdateJob(update));
     }
 

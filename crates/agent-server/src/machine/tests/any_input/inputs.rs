@@ -99,6 +99,7 @@ pub(super) fn input(kind: InputKind, number: u64, known: &mut Known, server: &Se
             job_id,
             status: status.into(),
             error,
+            ..Default::default()
         })))
     };
     let updates = |status: wire::WorkerStatus, load| {
