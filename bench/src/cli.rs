@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::compare::{self, Plan};
 use crate::echo;
 use crate::metadata;
+use crate::scrape;
 use crate::start;
 use crate::subject::{self, Kind, Task};
 
@@ -50,6 +51,8 @@ enum Command {
     /// Starts a static program and the official workers: the time to their registration, and their memory
     /// when they are idle.
     Start(start::Options),
+    /// Has a worker with many running jobs scraped once a second: processor time with and without.
+    Scrape(scrape::Options),
     /// Sends sound to many rooms, as started by the benchmark of an echo.
     #[command(hide = true)]
     EchoLoad(echo::LoadTask),
@@ -79,6 +82,10 @@ pub(crate) fn run() -> Result<()> {
         }
         Some(Command::Start(options)) => {
             print!("{}", start::run(&options)?);
+            Ok(())
+        }
+        Some(Command::Scrape(options)) => {
+            print!("{}", scrape::run(&options)?);
             Ok(())
         }
         Some(Command::EchoLoad(task)) => echo::run_load(&task),

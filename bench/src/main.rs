@@ -1,5 +1,6 @@
 //! Compares our worker with a raw WebSocket client that runs the same jobs, and an echo of ours with that of
-//! the official Python worker, and the start of both: see this crate's README.
+//! the official Python worker, the start of both, and a worker with and without scrapes: see this crate's
+//! README.
 //!
 //! This process is the load server and evaluates the figures. Each subject runs in a process of its own, the
 //! same program started again, so that processor time and memory are the subject's alone.
@@ -19,6 +20,8 @@ mod load;
 mod metadata;
 #[cfg(target_os = "linux")]
 mod processes;
+#[cfg(target_os = "linux")]
+mod scrape;
 #[cfg(target_os = "linux")]
 mod start;
 #[cfg(target_os = "linux")]

@@ -54,6 +54,19 @@ fn metadata_is_read_by_everyone() {
     }
 }
 
+/// Both times, and what a scrape is.
+#[test]
+fn a_worker_is_scraped() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_agent-bench")).args(["scrape", "--quick"]).output().unwrap();
+    let (table, errors) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{errors}");
+    assert!(table.starts_with("20 running jobs, 1 rounds of 1 s"), "{table}");
+    assert_eq!(table.matches("% of a core").count(), 2, "{table}");
+    assert!(table.contains(" ms, ") && table.ends_with(" KiB\n"), "{table}");
+}
+
 /// A wrong option is reported before anything is started.
 #[test]
 fn a_wrong_option_is_named() {

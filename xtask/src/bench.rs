@@ -10,8 +10,8 @@ use crate::workspace::{MUSL, cargo, root};
 pub(crate) fn run(options: &[&str]) -> Result<bool> {
     let bench =
         |command, options: &[&str]| release(command, &[&["--package", "agent-bench"], options].concat());
-    // It starts a second program, which `cargo run` does not build.
-    if options.first() == Some(&"echo") && !bench("build", &["--bins"])? {
+    // They start a second program, which `cargo run` does not build.
+    if matches!(options.first(), Some(&"echo" | &"scrape")) && !bench("build", &["--bins"])? {
         return Ok(false);
     }
     if options.first() == Some(&"start") && !static_greeter()? {

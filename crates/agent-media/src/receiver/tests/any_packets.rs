@@ -36,6 +36,8 @@ proptest! {
         prop_assert!(sound <= at(now + 2_000) - first + Duration::from_millis(130), "faster than real time");
         let times: Vec<_> = all.iter().map(|(_, received)| received.media_time).collect();
         prop_assert!(times.is_sorted());
-        prop_assert!(all.iter().all(|(_, received)| received.audio.duration() <= Duration::from_millis(125)));
+        // A packet of 120 ms, made longer by a period of at most 10 ms; a resampler adds less than a sample.
+        let longest = all.iter().map(|(_, received)| received.audio.duration()).max();
+        prop_assert!(longest <= Some(Duration::from_millis(131)), "{longest:?}");
     }
 }
