@@ -112,6 +112,9 @@ impl Model {
                 // A new assignment of a job that it had before.
                 if machine.lifecycle(job).is_none() {
                     self.statuses.remove(job);
+                } else if self.statuses.contains_key(job) {
+                    // Its outcome is sent once more, and has to be confirmed again.
+                    self.ended_at.push_back(now);
                 }
             }
             FrameContent::Registered

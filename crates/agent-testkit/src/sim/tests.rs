@@ -93,7 +93,7 @@ fn some_seeds_have_no_failure_and_are_not_empty() {
 /// One per fault that only many seeds found, in the machines and in the simulator (`RELIABILITY.md`).
 #[test]
 fn seeds_that_once_failed_do_not_fail() {
-    for seed in [46_600, 204_903] {
+    for seed in [46_600, 50_761, 204_903] {
         let failures = run_seed(seed, Options::default()).failures;
         assert!(failures.is_empty(), "seed {seed}: {failures:?}");
     }
