@@ -24,12 +24,7 @@ fn a_job_from_offer_to_success() {
 
 #[test]
 fn a_start_has_the_times_of_its_offer() {
-    let mut rig = Rig::registered(|_| {});
-    rig.offer(1);
-    rig.pass(300);
-    rig.answer(1, Answer::accept());
-    rig.pass(1_200);
-    rig.assign(1);
+    let mut rig = Rig::with_waiting_job();
     // One that was not offered.
     rig.assign(2);
     let log = rig.log();

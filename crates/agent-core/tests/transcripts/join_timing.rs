@@ -2,21 +2,10 @@
 
 use std::time::Duration;
 
-use agent_core::{Answer, Input, JoinedRoom};
+use agent_core::{Input, JoinedRoom};
 use agent_proto::livekit::JobJoinTiming;
 
 use crate::rig::{Rig, id};
-
-/// A job, assigned 1.5 s after its offer.
-fn assigned() -> Rig {
-    let mut rig = Rig::registered(|_| {});
-    rig.offer(1);
-    rig.pass(300);
-    rig.answer(1, Answer::accept());
-    rig.pass(1_200);
-    rig.assign(1);
-    rig
-}
 
 fn joined(rig: &mut Rig, sid: &str) {
     let took = Duration::from_millis(40);
@@ -56,7 +45,7 @@ fn timing(called: i64, [join, connected]: [i64; 2]) -> JobJoinTiming {
 
 #[test]
 fn times_of_a_join_before_the_handler_are_in_the_status_that_it_runs() {
-    let mut rig = assigned();
+    let mut rig = Rig::with_waiting_job();
     rig.pass(50);
     joined(&mut rig, "");
     rig.pass(1);
@@ -69,7 +58,7 @@ fn times_of_a_join_before_the_handler_are_in_the_status_that_it_runs() {
 
 #[test]
 fn times_of_a_join_by_the_handler_have_a_status_of_their_own() {
-    let mut rig = assigned();
+    let mut rig = Rig::with_waiting_job();
     called(&mut rig);
     rig.pass(100);
     joined(&mut rig, "RM_1");
@@ -102,7 +91,7 @@ fn an_assignment_without_an_offer_has_no_times_of_one() {
 
 #[test]
 fn nothing_is_sent_in_an_outage() {
-    let mut rig = assigned();
+    let mut rig = Rig::with_waiting_job();
     called(&mut rig);
     rig.input(Input::Disconnected { reason: "cut".to_owned() });
     joined(&mut rig, "RM_1");

@@ -81,6 +81,17 @@ impl Rig {
         rig
     }
 
+    /// With job 1, which was accepted 300 ms after its offer, and assigned 1.2 s after that.
+    pub(crate) fn with_waiting_job() -> Self {
+        let mut rig = Self::registered(|_| {});
+        rig.offer(1);
+        rig.pass(300);
+        rig.answer(1, Answer::accept());
+        rig.pass(1_200);
+        rig.assign(1);
+        rig
+    }
+
     /// Like [`registered`](Self::registered) without pings, for tests that are not about the connection.
     pub(crate) fn quiet(change: impl FnOnce(&mut Config)) -> Self {
         Self::registered(|config| {

@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use agent_core::JobResult;
+use agent_core::{CoordinationError, JobResult};
 
 use super::*;
 
@@ -33,12 +33,21 @@ fn problems_name_the_setting_and_the_variable() {
     check(complete().credentials(" key", "secret"), "LIVEKIT_API_KEY");
     check(complete().credentials("key", "s3cret\n"), "LIVEKIT_API_SECRET");
     check(complete().max_jobs(0), "`max_jobs`");
+    check(complete().deployment("a b"), "`deployment`");
     check(complete().deployment("a b"), "LIVEKIT_AGENT_DEPLOYMENT");
     check(complete().agent_name("n".repeat(257)), "LIVEKIT_AGENT_NAME");
     check(complete().checkpoint_interval(Duration::ZERO), "`checkpoint_interval` is 0ns");
     check(complete().checkpoint_expiry(Duration::from_secs(30)), "`checkpoint_expiry` 30s");
     check(complete().lease(Duration::from_millis(499)), "`lease` is 499ms: set it to 500ms to 3600s");
     check(complete(), "none");
+}
+
+/// It is no wrong setting.
+#[test]
+fn a_store_of_leases_that_does_not_answer_has_another_exit_code() {
+    let away = CoordinationError::Store("connection refused".into());
+    assert_eq!(ConfigError::Coordinator(away).exit_code(), 1);
+    assert_eq!(ConfigError::Coordinator(CoordinationError::NoCoordinator).exit_code(), 2);
 }
 
 #[test]
