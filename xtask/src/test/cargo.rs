@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::outcome::{Counts, Outcome, failure};
 use super::process::{self, Output};
 use super::settings::Settings;
-use super::tools::succeeds;
+use super::tools::{lacks_component, succeeds};
 use crate::workspace::{cargo, root};
 
 /// A cargo command.
@@ -38,6 +38,16 @@ impl Cargo {
         command.args(rest);
         let read = if settings.beside { Output::All } else { Output::Stdout };
         Self { command, limit: settings.limit(), quiet: settings.beside, read }
+    }
+
+    /// With clippy as the compiler of this workspace's crates, if it is installed: the build of the tests
+    /// warns of what lints find, and hardly anything is compiled for lints alone.
+    pub(super) fn linting(args: &[&str], settings: Settings) -> Self {
+        let cargo = Self::new(args, settings);
+        match lacks_component("clippy", "clippy", settings.strict) {
+            None => cargo.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver"),
+            Some(_) => cargo,
+        }
     }
 
     pub(super) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {

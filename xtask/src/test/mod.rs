@@ -1,9 +1,9 @@
 //! `cargo xtask test`: every test suite that this machine's tools permit, with a summary line for each.
 //!
-//! Quick checks come first, then the test programs are built. Those without real tools run first, then those
-//! with real tools, which mostly wait, then those that must not disturb others. Beside them the other checks
-//! run with what they leave of the processor, in two rows. Programs that must have the machine for themselves
-//! run at the end.
+//! Quick checks come first, then the test programs are built, with clippy as the compiler. Those without real
+//! tools run first, then those with real tools, which mostly wait, then those that must not disturb others.
+//! Beside them the other checks run with what they leave of the processor, in two rows. Programs that must
+//! have the machine for themselves run at the end.
 
 mod cargo;
 mod features;

@@ -95,7 +95,7 @@ pub(super) fn build(plain: bool, real: bool, settings: Settings) -> Result<Optio
     if real {
         args.extend(targets::select(&targets, true));
     }
-    let Some(lines) = Cargo::new(&args, settings).output()? else { return Ok(None) };
+    let Some(lines) = Cargo::linting(&args, settings).output()? else { return Ok(None) };
     let is_real = |name: &str| targets.iter().any(|target| target.real && target.name == name);
     let mut programs = Vec::new();
     for line in &lines {

@@ -38,6 +38,9 @@ pub(super) enum Run {
 
 pub(super) type Check = fn(Settings) -> Result<Outcome>;
 
+/// A folder for what is compiled for other systems, so that these checks do not wait for others.
+const OTHER_SYSTEMS: &str = "--target-dir=target/other-systems";
+
 pub(super) const SUITES: &[Suite] = &[
     Suite {
         name: "fmt",
@@ -88,9 +91,8 @@ pub(super) const SUITES: &[Suite] = &[
         title: "doc tests",
         missing: |_| None,
         run: Run::Beside(|settings| {
-            Cargo::new(&["test", "--workspace", "--all-features", "--doc"], settings)
-                .env("AGENT_TEST_REAL", "0")
-                .test()
+            let args = ["test", "--workspace", "--all-features", "--doc"];
+            Cargo::linting(&args, settings).env("AGENT_TEST_REAL", "0").test()
         }),
     },
     Suite {
@@ -98,9 +100,10 @@ pub(super) const SUITES: &[Suite] = &[
         title: "lints",
         missing: |may_install| tools::lacks_component("clippy", "clippy", may_install),
         run: Run::Beside(|settings| {
-            let args =
-                ["clippy", "--workspace", "--all-features", "--all-targets", "--", "--deny", "warnings"];
-            Cargo::new(&args, settings).check()
+            // The compiler of the tests' build is clippy: what it has warned of is shown again, and only what
+            // no test needs is compiled here.
+            let args = ["build", "--workspace", "--all-features", "--all-targets"];
+            Cargo::linting(&args, settings).check_without_warnings()
         }),
     },
     Suite {
@@ -184,12 +187,13 @@ pub(super) const SUITES: &[Suite] = &[
         // Compiles core and media for a target without clocks and sockets, which they do not use.
         title: "wasm",
         missing: |may_install| tools::lacks_target("wasm32-unknown-unknown", may_install),
-        run: Run::Beside(|settings| {
+        run: Run::Apart(|settings| {
             let args = [
                 "check",
                 "--package=agent-worker-core",
                 "--package=agent-worker-media",
                 "--target=wasm32-unknown-unknown",
+                OTHER_SYSTEMS,
             ];
             Cargo::new(&args, settings).check()
         }),
@@ -199,9 +203,14 @@ pub(super) const SUITES: &[Suite] = &[
         // Compiled, not run.
         title: "compiled for Windows",
         missing: tools::lacks_windows,
-        run: Run::Beside(|settings| {
-            let args =
-                ["check", "--package", "agent-worker", "--all-features", "--target", "x86_64-pc-windows-gnu"];
+        run: Run::Apart(|settings| {
+            let args = [
+                "check",
+                "--package=agent-worker",
+                "--all-features",
+                "--target=x86_64-pc-windows-gnu",
+                OTHER_SYSTEMS,
+            ];
             Cargo::new(&args, settings).env("RUSTFLAGS", "--deny warnings").check()
         }),
     },
@@ -216,7 +225,7 @@ pub(super) const SUITES: &[Suite] = &[
         // Compiled, not run, and only what has no C in it: a C compiler for macOS cannot be installed here.
         title: "compiled for macOS (without C)",
         missing: |may_install| tools::lacks_target("aarch64-apple-darwin", may_install),
-        run: Run::Beside(|settings| {
+        run: Run::Apart(|settings| {
             let args = [
                 "check",
                 "--package=agent-proto",
@@ -224,6 +233,7 @@ pub(super) const SUITES: &[Suite] = &[
                 "--package=agent-worker-backends",
                 "--features=agent-worker-backends/files,agent-worker-backends/embedded-store",
                 "--target=aarch64-apple-darwin",
+                OTHER_SYSTEMS,
             ];
             Cargo::new(&args, settings).check()
         }),
