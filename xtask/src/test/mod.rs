@@ -2,8 +2,8 @@
 //!
 //! Quick checks come first, then the test programs are built, with clippy as the compiler. Those without real
 //! tools run first, then those with real tools, which mostly wait, then those that must not disturb others.
-//! Beside them the other checks run with what they leave of the processor, in two rows. Programs that must
-//! have the machine for themselves run at the end.
+//! Beside them the other checks run with what they leave of the processor, in two rows, of which one begins
+//! beside the build. Programs that must have the machine for themselves run at the end.
 
 mod cargo;
 mod features;
@@ -51,12 +51,13 @@ pub(crate) fn run(names: &[&str], long: bool, strict: bool) -> Result<bool> {
             },
         }
     }
-    if !suites.is_empty() {
-        run_suites(&mut suites, &mut rows, settings, &mut report)?;
-    }
-    // There were no test programs to run beside.
-    for (suite, check) in rows.beside.into_iter().chain(rows.apart) {
-        checked(suite, check, settings).add_to(&mut report);
+    if suites.is_empty() {
+        // There are no test programs to run beside.
+        for (suite, check) in rows.beside.into_iter().chain(rows.apart) {
+            checked(suite, check, settings).add_to(&mut report);
+        }
+    } else {
+        run_suites(&mut suites, rows, settings, &mut report)?;
     }
     println!("{report}");
     Ok(report.passed())
@@ -78,20 +79,26 @@ struct Rows {
 }
 
 impl Rows {
-    /// Runs all checks, and the tests beside them.
-    fn run_beside(self, settings: Settings, tests: impl FnOnce()) -> Result<Vec<Found>> {
+    /// Runs all checks: those of the row `apart` beside the build and the tests, the others beside the tests.
+    fn run_beside<B, T>(
+        self,
+        settings: Settings,
+        build: impl FnOnce() -> B,
+        tests: impl FnOnce(B) -> T,
+    ) -> Result<(T, Vec<Found>)> {
         let settings = Settings { beside: true, ..settings };
-        let rows = std::thread::scope(|scope| {
-            let rows = [self.beside, self.apart].map(|row| scope.spawn(move || all_checked(row, settings)));
-            tests();
-            rows.map(std::thread::ScopedJoinHandle::join)
+        let (ran, rows) = std::thread::scope(|scope| {
+            let apart = scope.spawn(move || all_checked(self.apart, settings));
+            let built = build();
+            let beside = scope.spawn(move || all_checked(self.beside, settings));
+            (tests(built), [beside, apart].map(std::thread::ScopedJoinHandle::join))
         });
         let mut found = Vec::new();
         for row in rows {
             let Ok(row) = row else { bail!("a check beside the tests has panicked") };
             found.extend(row);
         }
-        Ok(found)
+        Ok((ran, found))
     }
 }
 
@@ -132,50 +139,77 @@ struct ProgramSuite {
     took: Duration,
 }
 
-/// Builds and runs the test programs, and beside them the other checks, which are then removed from their
-/// rows.
+/// The test programs of some suites.
+struct Tests<'a> {
+    suites: &'a mut [ProgramSuite],
+    settings: Settings,
+    build: Found,
+    /// None if the build has failed.
+    programs: Vec<Program>,
+    ran: Vec<Ran>,
+}
+
+impl<'a> Tests<'a> {
+    fn build(suites: &'a mut [ProgramSuite], settings: Settings) -> Result<Self> {
+        println!("\n== build ==");
+        let start = Instant::now();
+        let has = |real| suites.iter().any(|suite| suite.real == real);
+        let (outcome, programs) = match programs::build(has(false), has(true), settings)? {
+            Some(programs) => (Outcome::Ok, programs),
+            None => (Outcome::failed("see above"), Vec::new()),
+        };
+        let build = Found("build", outcome, start.elapsed());
+        println!("\n== tests ==");
+        Ok(Self { suites, settings, build, programs, ran: Vec::new() })
+    }
+
+    fn run(&mut self, part: Part) {
+        let of_part: Vec<Program> = self.programs.iter().filter(|p| p.part == part).cloned().collect();
+        let has = |real| of_part.iter().any(|program| program.real == real);
+        let chosen: Vec<_> = self.suites.iter_mut().filter(|suite| has(suite.real)).collect();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (start, count, mut ended) = (Instant::now(), self.programs.len(), self.ran.len());
+        let show = |ran: &Ran| {
+            ended += 1;
+            println!("[{ended:>2}/{count}] {ran}");
+        };
+        self.ran.extend(runner::run_programs(of_part, width(part, cores), self.settings, show));
+        chosen.into_iter().for_each(|suite| suite.took += start.elapsed());
+    }
+
+    fn add_to(self, report: &mut Report) {
+        if self.build.1 == Outcome::Ok {
+            for suite in self.suites {
+                let outcome = of_programs(self.ran.iter().filter(|ran| ran.real == suite.real));
+                report.add(suite.title, outcome, suite.took);
+            }
+        }
+        report.add_programs(self.ran);
+        self.build.add_to(report);
+    }
+}
+
+/// Builds and runs the test programs, and beside them the other checks, even if the build fails.
 fn run_suites(
     suites: &mut [ProgramSuite],
-    rows: &mut Rows,
+    rows: Rows,
     settings: Settings,
     report: &mut Report,
 ) -> Result<()> {
-    println!("\n== build ==");
-    let start = Instant::now();
-    let has = |real| suites.iter().any(|suite| suite.real == real);
-    let Some(programs) = programs::build(has(false), has(true), settings)? else {
-        report.add("build", Outcome::failed("see above"), start.elapsed());
-        return Ok(());
-    };
-    report.add("build", Outcome::Ok, start.elapsed());
-
-    println!("\n== tests ==");
-    let (count, mut ended) = (programs.len(), 0);
-    let mut show = |ran: &Ran| {
-        ended += 1;
-        println!("[{ended:>2}/{count}] {ran}");
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut ran = Vec::new();
-    let mut run_part = |part: Part| {
-        let of_part: Vec<Program> = programs.iter().filter(|p| p.part == part).cloned().collect();
-        let has = |real| of_part.iter().any(|program| program.real == real);
-        let chosen = suites.iter_mut().filter(|suite| has(suite.real)).collect::<Vec<_>>();
-        let start = Instant::now();
-        ran.extend(runner::run_programs(of_part, width(part, cores), settings, &mut show));
-        chosen.into_iter().for_each(|suite| suite.took += start.elapsed());
-    };
-    let rows = std::mem::take(rows);
-    let found = rows.run_beside(settings, || {
-        [Part::Plain, Part::Real, Part::Single].into_iter().for_each(&mut run_part);
-    })?;
-    run_part(Part::Alone);
+    let (tests, found) = rows.run_beside(
+        settings,
+        || Tests::build(suites, settings),
+        |tests| {
+            tests.map(|mut tests| {
+                [Part::Plain, Part::Real, Part::Single].into_iter().for_each(|part| tests.run(part));
+                tests
+            })
+        },
+    )?;
+    let mut tests = tests?;
+    tests.run(Part::Alone);
     found.into_iter().for_each(|found| found.add_to(report));
-    for suite in suites {
-        let outcome = of_programs(ran.iter().filter(|ran| ran.real == suite.real));
-        report.add(suite.title, outcome, suite.took);
-    }
-    report.add_programs(ran);
+    tests.add_to(report);
     Ok(())
 }
 
@@ -215,9 +249,24 @@ mod tests {
     fn the_rows_run_beside_each_other_and_beside_the_tests() {
         let rows = Rows { beside: vec![(&WAITS, waits), (&FAILS, fails)], apart: vec![(&WAITS, waits)] };
         let settings = Settings { strict: false, long: false, beside: false };
-        let found = rows.run_beside(settings, || _ = ALL_RUN.wait()).unwrap();
+        let (two, found) = rows.run_beside(settings, || 1, |built| (ALL_RUN.wait(), built + 1).1).unwrap();
+        assert_eq!(two, 2);
         let found: Vec<_> = found.into_iter().map(|found| (found.0, found.1)).collect();
         assert_eq!(found, [("waits", Outcome::Ok), ("fails", Outcome::failed("no")), ("waits", Outcome::Ok)]);
+    }
+
+    /// A build that waits for a check would not end if the check waited for the build.
+    #[test]
+    fn one_row_begins_beside_the_build() {
+        static BOTH: Barrier = Barrier::new(2);
+        let check: Check = |_| {
+            BOTH.wait();
+            Ok(Outcome::Ok)
+        };
+        let rows = Rows { beside: Vec::new(), apart: vec![(&WAITS, check)] };
+        let settings = Settings { strict: false, long: false, beside: false };
+        let ((), found) = rows.run_beside(settings, || _ = BOTH.wait(), |()| ()).unwrap();
+        assert_eq!(found.len(), 1);
     }
 
     #[test]
@@ -225,6 +274,6 @@ mod tests {
         let panics: Check = |_| panic!("as a test wants it");
         let rows = Rows { beside: Vec::new(), apart: vec![(&FAILS, panics)] };
         let settings = Settings { strict: false, long: false, beside: false };
-        assert!(rows.run_beside(settings, || ()).is_err());
+        assert!(rows.run_beside(settings, || (), |()| ()).is_err());
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum Run {
     Programs { real: bool },
     /// Beside the test programs, one after another: cargo lets one command at a time use a target folder.
     Beside(Check),
-    /// Beside these, as it needs another folder, or uses that of the others only at its beginning.
+    /// Beside these and the build, as it needs another folder, or that of the others only at its beginning.
     Apart(Check),
     /// As `Beside`, in the long run or if it is named, as it costs more than it finds.
     Long(Check),
@@ -132,18 +132,6 @@ pub(super) const SUITES: &[Suite] = &[
         }),
     },
     Suite {
-        name: "sim",
-        // Seeds that every build has to keep; others are for `cargo xtask sim --from S`.
-        title: "simulator",
-        missing: |_| None,
-        run: Run::Apart(|settings| {
-            let sim::Build { arguments, build_folder } = sim::build()?;
-            let built = arguments.iter().map(String::as_str);
-            let args: Vec<&str> = built.chain(["sim", "--seeds", "20000"]).collect();
-            Cargo::new(&args, settings).env(sim::BUILD_FOLDER, build_folder).check()
-        }),
-    },
-    Suite {
         name: "deploy",
         // Checked, not run: there is no systemd, Kubernetes or container engine here.
         title: "files for deployment",
@@ -236,6 +224,19 @@ pub(super) const SUITES: &[Suite] = &[
                 OTHER_SYSTEMS,
             ];
             Cargo::new(&args, settings).check()
+        }),
+    },
+    Suite {
+        name: "sim",
+        // Seeds that every build has to keep; others are for `cargo xtask sim --from S`. The last of its row:
+        // it begins in the folder of the tests.
+        title: "simulator",
+        missing: |_| None,
+        run: Run::Apart(|settings| {
+            let sim::Build { arguments, build_folder } = sim::build()?;
+            let built = arguments.iter().map(String::as_str);
+            let args: Vec<&str> = built.chain(["sim", "--seeds", "20000"]).collect();
+            Cargo::new(&args, settings).env(sim::BUILD_FOLDER, build_folder).check()
         }),
     },
 ];
