@@ -149,8 +149,7 @@ impl Worker {
             closing.step = Step::Unsent;
         }
         self.timers.clear(&Timer::Receipt);
-        let Receipts { stamp, round, .. } = self.receipts;
-        self.receipts = Receipts { stamp, round: round + 2, ..Receipts::default() };
+        self.receipts = Receipts { stamp: self.receipts.stamp, ..Receipts::default() };
     }
 
     /// Closes all jobs at once; returns the number of statuses that could not be sent.

@@ -159,3 +159,47 @@ fn status(
 fn frame(message: worker_message::Message) -> Bytes {
     encode(&wire::WorkerMessage { message: Some(message) })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_says_what_participant_the_agent_will_be() {
+        let accept = Accept {
+            identity: Some("helper".into()),
+            name: "Helper".into(),
+            metadata: r#"{"voice":"low"}"#.into(),
+            attributes: BTreeMap::from([("mood".into(), "calm".into())]),
+        };
+        let sent: wire::WorkerMessage =
+            decode_borrowed(&super::accept(&JobId::new("AJ_1"), accept), MAX_FRAME_LEN).unwrap();
+        let expected = wire::AvailabilityResponse {
+            job_id: "AJ_1".into(),
+            available: true,
+            participant_identity: "helper".into(),
+            participant_name: "Helper".into(),
+            participant_metadata: r#"{"voice":"low"}"#.into(),
+            participant_attributes: [("mood".into(), "calm".into())].into(),
+            ..Default::default()
+        };
+        assert_eq!(sent.message, Some(worker_message::Message::Availability(expected)));
+    }
+
+    #[test]
+    fn an_assignment_may_have_a_url_of_its_own() {
+        for (url, expected) in [(None, None), (Some(""), None), (Some("wss://other"), Some("wss://other"))] {
+            let job = wire::Job { id: "AJ_1".into(), ..Default::default() };
+            let assignment =
+                wire::JobAssignment { job: Some(job), url: url.map(str::to_owned), token: "token".into() };
+            let message = Some(server_message::Message::Assignment(assignment));
+            let Some(FromServer::Assignment { url, .. }) = read(&encode(&wire::ServerMessage { message }))
+            else {
+                panic!("no assignment")
+            };
+            assert_eq!(url.as_deref(), expected);
+        }
+    }
+}

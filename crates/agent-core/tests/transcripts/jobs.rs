@@ -177,10 +177,24 @@ fn a_job_of_an_unknown_kind_is_declined_and_failed_but_never_dropped_in_silence(
 #[test]
 fn the_users_load_is_scaled_and_takes_it_out_of_selection() {
     let mut rig = Rig::registered(|_| {});
+    let mut known = Vec::new();
     for load in [0.5, 0.503, 1.0, f32::NAN, -3.0] {
         rig.input(Input::LoadSampled(load));
+        known.push(rig.worker.load());
     }
+    assert_eq!(known, [0.5, 0.503, 1.0, 1.0, 0.0]);
     insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn without_a_load_function_it_is_the_share_of_used_slots() {
+    let mut rig = Rig::registered(|_| {});
+    let mut known = vec![rig.worker.load()];
+    for n in 1..=2 {
+        rig.offer(n);
+        known.push(rig.worker.load());
+    }
+    assert_eq!(known, [0.0, 0.5, 1.0]);
 }
 
 #[test]
@@ -235,6 +249,27 @@ fn descriptors_are_free_again_when_the_room_is_left() {
     rig.pong();
     rig.offer(3);
     assert_eq!(rig.worker.used_slots(), 1);
+}
+
+/// A cut ends the wait for that, once for each job.
+#[test]
+fn descriptors_are_free_again_after_a_cut() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 1000);
+    rig.input(descriptors(64));
+    rig.answers_pings = false;
+    for n in 1..=3 {
+        rig.run_job(n);
+        rig.input(Input::RoomJoined { job: id(n), room: JoinedRoom::default() });
+        rig.pass(1_000);
+        rig.end(n, AttemptEnd::Ok);
+    }
+    assert_eq!(rig.worker.closing(), 3);
+    rig.input(Input::Disconnected { reason: "cut".into() });
+    rig.pass_to_next();
+    rig.input(Input::Connected);
+    rig.register();
+    (4..=30).for_each(|n| rig.offer(n));
+    assert_eq!(rig.worker.used_slots(), 10);
 }
 
 /// A job whose handler was called without a room has none to leave: however many end in the time that their

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_core::{Answer, AttemptEnd, CancelReason};
+use agent_core::{Answer, AttemptEnd, CancelReason, Violation};
 
 use crate::rig::{Rig, fatal, id};
 
@@ -113,4 +113,37 @@ fn a_server_that_never_confirms_what_it_has_read() {
     rig.pass(5_000);
     assert_eq!(rig.worker.closing(), 0);
     insta::assert_snapshot!(rig.log());
+}
+
+/// A server may not know a job yet whose assignment it has just sent.
+#[test]
+fn an_outcome_is_repeated_if_it_is_within_the_settling_time() {
+    for (after, statuses) in [(0, 2), (499, 2), (500, 1), (501, 1)] {
+        let mut rig = Rig::registered(|_| {});
+        rig.run_job(1);
+        rig.pass(after);
+        rig.end(1, AttemptEnd::Ok);
+        rig.pass(1_000);
+        assert_eq!(rig.worker.closing(), 0);
+        assert_eq!(rig.log().matches("send status AJ_1 JsSuccess").count(), statuses, "after {after} ms");
+    }
+}
+
+/// A server that reads nothing does not make the worker wait for all jobs that ever ended.
+#[test]
+fn the_jobs_whose_outcome_is_not_read_yet_are_bounded() {
+    const MOST: u32 = 16_384;
+    let mut rig = Rig::registered(|c| c.max_jobs = 20_000);
+    rig.answers_pings = false;
+    let overflows =
+        |rig: &Rig| rig.worker.violations().get(&Violation::ClosingOverflow).copied().unwrap_or(0);
+    for n in 1..=MOST {
+        rig.run_job(n);
+        rig.end(n, AttemptEnd::Ok);
+    }
+    assert_eq!((rig.worker.closing(), overflows(&rig)), (MOST as usize, 0));
+    rig.run_job(MOST + 1);
+    rig.end(MOST + 1, AttemptEnd::Ok);
+    assert_eq!((rig.worker.closing(), overflows(&rig)), (MOST as usize, 1));
+    assert_eq!(rig.ended.len(), MOST as usize + 1, "each has its outcome");
 }

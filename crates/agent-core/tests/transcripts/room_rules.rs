@@ -212,10 +212,11 @@ fn a_room_that_closes_too_soon_is_noticed_once() {
         (120, EndWhen::Empty { after: 60 * SECOND }, 0),
         (1, EndWhen::Never, 0),
     ] {
-        let mut rig = running(end_when);
-        joined(&mut rig, room("RM_1", Some(300), Some(departure)));
-        joined(&mut rig, room("RM_1", Some(300), Some(departure)));
-        assert_eq!(rig.log().matches("ShortRoom").count(), notices, "{departure} {end_when:?}");
+        for joins in [1, 3] {
+            let mut rig = running(end_when);
+            (0..joins).for_each(|_| joined(&mut rig, room("RM_1", Some(300), Some(departure))));
+            assert_eq!(rig.log().matches("ShortRoom").count(), notices, "{departure} {end_when:?} {joins}");
+        }
     }
 }
 
