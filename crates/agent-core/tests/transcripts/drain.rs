@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_core::{Answer, AttemptEnd, Input};
+use agent_core::{Answer, AttemptEnd, DrainReport, Input};
 
 use crate::rig::{Rig, id};
 
@@ -120,4 +120,14 @@ fn a_second_stop_ends_no_later() {
     }
     let log = rig.log();
     assert_eq!(log.matches("Stopped(Ok(").count(), 1, "{log}");
+}
+
+#[test]
+fn the_reports_of_two_workers_are_added_up() {
+    let report = |[succeeded, failed, stuck, unsent]: [usize; 4]| {
+        let mut report = DrainReport::default();
+        (report.succeeded, report.failed, report.stuck, report.unsent) = (succeeded, failed, stuck, unsent);
+        report
+    };
+    assert_eq!(report([1, 2, 3, 4]).and(report([10, 20, 30, 40])), report([11, 22, 33, 44]));
 }

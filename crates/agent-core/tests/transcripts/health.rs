@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use agent_core::{
-    Answer, AttemptEnd, CancelReason, HealthProblem, Input, LiveState, RetryPolicy, StopError, Time,
+    Answer, AttemptEnd, CancelReason, DescriptorBudget, HealthProblem, Input, LiveState, RetryPolicy,
+    StopError, Time,
 };
 
 use crate::rig::{Rig, fatal, id};
@@ -117,6 +118,14 @@ fn a_worker_without_a_usable_slot_is_not_live() {
     assert_eq!(rig.worker.liveness(), Ok(()), "it has ended after all");
 }
 
+/// A restart would not give it more of them.
+#[test]
+fn a_worker_without_descriptors_for_a_job_is_live() {
+    let mut rig = Rig::registered(|_| {});
+    rig.input(Input::DescriptorsFound(DescriptorBudget { limit: 8, open: 12, per_job: 4 }));
+    assert_eq!((rig.worker.capacity(), rig.worker.liveness()), (0, Ok(())));
+}
+
 #[test]
 fn live_jobs_have_a_state_an_age_and_their_last_error() {
     let mut rig = Rig::quiet(|c| {
@@ -149,8 +158,10 @@ fn live_jobs_have_a_state_an_age_and_their_last_error() {
     rig.end(3, fatal("no model"));
     assert_eq!(job(&rig).state, LiveState::Cleaning);
     assert_eq!(job(&rig).last_error.as_deref(), Some("no model"));
+    assert!(rig.worker.has_job(&id(3)));
     rig.cleaned();
     assert!(rig.worker.live_jobs(Time::ZERO).all(|live| live.job.id != id(3)), "it has its outcome");
+    assert!(!rig.worker.has_job(&id(3)));
 }
 
 #[test]

@@ -236,7 +236,7 @@ fn jobs_beyond_what_descriptors_allow_are_declined() {
 #[test]
 fn descriptors_are_free_again_when_the_room_is_left() {
     let mut rig = Rig::registered(|c| c.max_jobs = 1000);
-    rig.input(Input::DescriptorsFound(DescriptorBudget { limit: 28, open: 12, per_job: 4 }));
+    rig.input(descriptors(28));
     assert_eq!(rig.worker.capacity(), 1);
     rig.answers_pings = false;
     rig.run_job(1);
@@ -249,6 +249,21 @@ fn descriptors_are_free_again_when_the_room_is_left() {
     rig.pong();
     rig.offer(3);
     assert_eq!(rig.worker.used_slots(), 1);
+}
+
+/// It may be in its room, although it could not be joined.
+#[test]
+fn an_ended_job_whose_handler_was_not_called_has_descriptors() {
+    let mut rig = Rig::registered(|c| c.max_jobs = 1000);
+    rig.input(descriptors(28));
+    rig.answers_pings = false;
+    rig.offer(1);
+    rig.answer(1, Answer::accept());
+    rig.assign(1);
+    rig.end(1, fatal("the room could not be joined: refused"));
+    assert_eq!((rig.worker.used_slots(), rig.worker.closing()), (0, 1));
+    rig.offer(2);
+    assert_eq!(rig.worker.used_slots(), 0);
 }
 
 /// A cut ends the wait for that, once for each job.
@@ -277,7 +292,7 @@ fn descriptors_are_free_again_after_a_cut() {
 #[test]
 fn an_ended_job_that_had_no_room_has_no_descriptors() {
     let mut rig = Rig::registered(|c| c.max_jobs = 1000);
-    rig.input(Input::DescriptorsFound(DescriptorBudget { limit: 28, open: 12, per_job: 4 }));
+    rig.input(descriptors(28));
     rig.answers_pings = false;
     for n in 1..=20 {
         rig.run_job(n);
