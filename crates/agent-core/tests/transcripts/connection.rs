@@ -354,6 +354,13 @@ fn each_violation_has_its_label() {
     }
 }
 
+#[test]
+fn the_text_of_a_failed_connection_is_its_message() {
+    let refused = LinkError::Refused { status: 401, message: "wrong key".into(), retry_after: None };
+    let failed = LinkError::Failed { message: "no route".into() };
+    assert_eq!((refused.to_string(), failed.to_string()), ("wrong key".into(), "no route".into()));
+}
+
 /// A frame with invalid UTF-8 is not a valid frame: it is counted, and nothing else happens.
 #[test]
 fn metadata_that_is_no_utf8_is_counted() {

@@ -197,6 +197,25 @@ fn without_a_load_function_it_is_the_share_of_used_slots() {
     assert_eq!(known, [0.0, 0.5, 1.0]);
 }
 
+/// A job that is offered again after a cut, while the first request handler still runs.
+#[test]
+fn an_answer_to_an_earlier_offer_settles_nothing() {
+    let mut rig = Rig::registered(|_| {});
+    rig.offer(1);
+    let earlier = rig.asked[&id(1)];
+    rig.input(Input::Disconnected { reason: "cut".into() });
+    rig.pass_to_next();
+    rig.input(Input::Connected);
+    rig.register();
+    rig.offer(1);
+    rig.input(Input::Answered { offer: earlier, job: id(1), answer: Answer::Decline });
+    rig.input(Input::RequestPanicked { offer: earlier, job: id(1) });
+    assert_eq!(rig.worker.slots().offered, 1);
+    rig.answer(1, Answer::accept());
+    rig.answer(1, Answer::Decline);
+    assert_eq!(rig.worker.slots().accepted, 1, "it has one answer");
+}
+
 #[test]
 fn same_seed_and_inputs_same_outputs() {
     let run = || {

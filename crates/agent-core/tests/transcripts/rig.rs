@@ -25,7 +25,7 @@ pub(crate) struct Rig {
     now: Time,
     log: String,
     /// The pending offer of each offered job.
-    asked: BTreeMap<JobId, agent_core::OfferId>,
+    pub(crate) asked: BTreeMap<JobId, agent_core::OfferId>,
     /// The number of outcomes of each job.
     pub(crate) ended: BTreeMap<JobId, u32>,
     pub(crate) last_ended: Option<EndedJob>,
