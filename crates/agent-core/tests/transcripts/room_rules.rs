@@ -50,6 +50,11 @@ fn there(rig: &mut Rig, people: usize, target: Option<&str>) {
     rig.input(Input::PresenceChanged { job: id(1), presence });
 }
 
+/// Some people, and with them what else keeps the room open.
+fn kept(rig: &mut Rig, people: usize, keepers: usize) {
+    rig.input(Input::PresenceChanged { job: id(1), presence: Presence { people, keepers, target: None } });
+}
+
 fn people(rig: &mut Rig, people: usize) {
     there(rig, people, None);
 }
@@ -235,19 +240,15 @@ fn a_departure_timeout_that_changes_counts_from_then_on() {
 fn a_stream_keeps_the_room_open_and_a_recorder_does_not() {
     let mut rig = running(EndWhen::default());
     joined(&mut rig, room("RM_1", Some(300), Some(5)));
-    let presence = |people, keepers| Input::PresenceChanged {
-        job: id(1),
-        presence: Presence { people, keepers, target: None },
-    };
-    rig.input(presence(1, 2));
-    rig.input(presence(0, 1)); // no person is left, but the room stays
+    kept(&mut rig, 1, 2);
+    kept(&mut rig, 0, 1); // no person is left, but the room stays
     rig.pass(5_000);
-    rig.input(presence(0, 0));
+    kept(&mut rig, 0, 0);
     assert_eq!(ends(&mut rig), end(0.5, "shutdown: the room is empty"));
     // A stream alone is not a person, and its end ends nothing.
     let mut rig = running(EndWhen::default());
     joined(&mut rig, room("RM_1", Some(300), Some(20)));
-    rig.input(presence(0, 1));
+    kept(&mut rig, 0, 1);
     rig.pass(3_600_000);
     assert_eq!(rig.worker.slots().running, 1);
 }
@@ -267,6 +268,21 @@ fn a_job_ends_before_the_server_closes_a_room_that_nobody_joined() {
     people(&mut rig, 1);
     rig.pass(3_600_000);
     assert_eq!(rig.worker.slots().running, 1);
+}
+
+#[test]
+fn the_reason_says_whether_the_room_was_used() {
+    // A target without a session may not have come yet.
+    let mut rig = with_target(|ada| ada.sid.clear());
+    joined(&mut rig, room("RM_1", Some(300), Some(20)));
+    people(&mut rig, 0);
+    assert_eq!(ends(&mut rig), end(289.0, "shutdown: nobody has come into the room"));
+    // A stream has come and gone.
+    let mut rig = running(EndWhen::default());
+    joined(&mut rig, room("RM_1", Some(300), Some(20)));
+    kept(&mut rig, 0, 1);
+    kept(&mut rig, 0, 0);
+    assert_eq!(ends(&mut rig).map(|(_, reason)| reason).as_deref(), Some("shutdown: the room is empty"));
 }
 
 #[test]
