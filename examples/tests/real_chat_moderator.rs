@@ -1,6 +1,6 @@
 //! The example `chat_moderator` on a real server: its process is killed twice, and each new one continues
 //! with the strikes that were counted before.
-#![allow(clippy::expect_used, reason = "a test may fail, and shows what it saw")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may fail, and shows what it saw")]
 
 use std::collections::BTreeSet;
 use std::process::{Child, Command, Stdio};
@@ -57,9 +57,26 @@ impl Stage {
             .expect("a process");
         let moderator = Moderator(process);
         self.wait_for_lines(r#""msg":"worker registered""#, self.agents.len() + 1).await;
-        self.server.api().create_dispatch(DispatchRequest::new(AGENT, ROOM)).await.expect("dispatched");
+        self.dispatch().await;
         self.wait_for_agent().await;
         moderator
+    }
+
+    /// Dispatches the example, and again if the server drops that, as it may just after the registration.
+    async fn dispatch(&self) {
+        let assigned = || self.server.log().assignments().len();
+        let before = assigned();
+        for _ in 0..3 {
+            self.server.api().create_dispatch(DispatchRequest::new(AGENT, ROOM)).await.expect("dispatched");
+            let until = Instant::now() + SOON / 3;
+            while assigned() == before && Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            if assigned() > before {
+                return;
+            }
+        }
+        panic!("no assignment: {}", self.server.log().tail(5));
     }
 
     /// Kills the example, and waits until the server offers it no more jobs.
