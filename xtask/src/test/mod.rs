@@ -144,7 +144,7 @@ struct Tests<'a> {
     suites: &'a mut [ProgramSuite],
     settings: Settings,
     build: Found,
-    /// None if the build has failed.
+    /// Empty if the build has failed.
     programs: Vec<Program>,
     ran: Vec<Ran>,
 }
@@ -155,11 +155,13 @@ impl<'a> Tests<'a> {
         let start = Instant::now();
         let has = |real| suites.iter().any(|suite| suite.real == real);
         let (outcome, programs) = match programs::build(has(false), has(true), settings)? {
-            Some(programs) => (Outcome::Ok, programs),
+            Some(programs) => {
+                println!("\n== tests ==");
+                (Outcome::Ok, programs)
+            }
             None => (Outcome::failed("see above"), Vec::new()),
         };
         let build = Found("build", outcome, start.elapsed());
-        println!("\n== tests ==");
         Ok(Self { suites, settings, build, programs, ran: Vec::new() })
     }
 

@@ -127,8 +127,7 @@ pub(super) const SUITES: &[Suite] = &[
             }
             // clippy compiles the tests, as it does in `cargo clippy`: what they depend on is compiled once.
             let test = [&["test"], &PACKAGE[..], &["--target-dir", "target/libopus"]].concat();
-            let test = Cargo::new(&test, settings).env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
-            test.env("RUSTFLAGS", "--deny warnings").test()
+            Cargo::linting(&test, settings).env("RUSTFLAGS", "--deny warnings").test()
         }),
     },
     Suite {

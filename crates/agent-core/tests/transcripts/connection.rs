@@ -14,6 +14,14 @@ use agent_proto::livekit::server_message::Message;
 
 use crate::rig::{Rig, fatal, id};
 
+/// The connection is lost, and the worker registers again as soon as it may.
+pub(crate) fn cut_and_reconnect(rig: &mut Rig) {
+    rig.input(Input::Disconnected { reason: "cut".into() });
+    rig.pass_to_next();
+    rig.input(Input::Connected);
+    rig.register();
+}
+
 fn cut(rig: &mut Rig) {
     rig.input(Input::Disconnected { reason: "reset by peer".into() });
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use agent_core::{
-    Answer, AttemptEnd, CancelReason, DescriptorBudget, HealthProblem, Input, LiveState, RetryPolicy,
-    StopError, Time,
+    Answer, AttemptEnd, CancelReason, HealthProblem, Input, LiveState, RetryPolicy, StopError, Time,
 };
 
+use crate::jobs::descriptors;
 use crate::rig::{Rig, fatal, id};
 
 /// The states of its jobs, in the order of their ids.
@@ -122,7 +122,7 @@ fn a_worker_without_a_usable_slot_is_not_live() {
 #[test]
 fn a_worker_without_descriptors_for_a_job_is_live() {
     let mut rig = Rig::registered(|_| {});
-    rig.input(Input::DescriptorsFound(DescriptorBudget { limit: 8, open: 12, per_job: 4 }));
+    rig.input(descriptors(8));
     assert_eq!((rig.worker.capacity(), rig.worker.liveness()), (0, Ok(())));
 }
 

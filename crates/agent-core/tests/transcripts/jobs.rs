@@ -4,6 +4,7 @@ use agent_core::{Answer, AttemptEnd, DescriptorBudget, Input, JoinedRoom, Lifecy
 use agent_proto::livekit as wire;
 use agent_proto::livekit::server_message::Message;
 
+use crate::connection::cut_and_reconnect;
 use crate::rig::{Rig, fatal, id};
 
 #[test]
@@ -203,10 +204,7 @@ fn an_answer_to_an_earlier_offer_settles_nothing() {
     let mut rig = Rig::registered(|_| {});
     rig.offer(1);
     let earlier = rig.asked[&id(1)];
-    rig.input(Input::Disconnected { reason: "cut".into() });
-    rig.pass_to_next();
-    rig.input(Input::Connected);
-    rig.register();
+    cut_and_reconnect(&mut rig);
     rig.offer(1);
     rig.input(Input::Answered { offer: earlier, job: id(1), answer: Answer::Decline });
     rig.input(Input::RequestPanicked { offer: earlier, job: id(1) });
@@ -231,7 +229,7 @@ fn same_seed_and_inputs_same_outputs() {
     assert_eq!(run(), run());
 }
 
-fn descriptors(limit: usize) -> Input {
+pub(crate) fn descriptors(limit: usize) -> Input {
     Input::DescriptorsFound(DescriptorBudget { limit, open: 12, per_job: 4 })
 }
 
@@ -298,10 +296,7 @@ fn descriptors_are_free_again_after_a_cut() {
         rig.end(n, AttemptEnd::Ok);
     }
     assert_eq!(rig.worker.closing(), 3);
-    rig.input(Input::Disconnected { reason: "cut".into() });
-    rig.pass_to_next();
-    rig.input(Input::Connected);
-    rig.register();
+    cut_and_reconnect(&mut rig);
     (4..=30).for_each(|n| rig.offer(n));
     assert_eq!(rig.worker.used_slots(), 10);
 }

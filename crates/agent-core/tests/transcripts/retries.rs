@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use agent_core::{AttemptEnd, CancelReason, Config, Input, JobErrorKind, Lifecycle, Outcome, RetryPolicy};
 
+use crate::connection::cut_and_reconnect;
 use crate::rig::{Rig, fatal, id};
 
 /// A running job after the settling time, with three attempts in all and waits without jitter.
@@ -199,10 +200,7 @@ fn a_wait_that_would_end_with_the_jobs_time_is_not_waited() {
 fn a_cut_stops_no_retry() {
     let mut rig = running(|_| {});
     rig.end_retryable(1, 20);
-    rig.input(Input::Disconnected { reason: "cut".into() });
-    rig.pass_to_next();
-    rig.input(Input::Connected);
-    rig.register();
+    cut_and_reconnect(&mut rig);
     assert_eq!(rig.worker.slots().backing_off, 1);
     rig.pass(20_000);
     assert_eq!(rig.worker.slots().running, 1);
