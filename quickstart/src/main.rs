@@ -96,7 +96,9 @@ async fn run() -> Result<Outcome, Box<dyn Error>> {
             let secret = variable("LIVEKIT_API_SECRET").ok_or(ConfigError::NoApiSecret)?;
             let api = ServerApi::new(&url.parse().map_err(ConfigError::Url)?, key, secret)?;
             let dispatch = async {
-                let request = DispatchRequest::new(&name, room).metadata(METADATA);
+                // A worker of a deployment is offered only what is dispatched to it.
+                let deployment = variable("LIVEKIT_AGENT_DEPLOYMENT").unwrap_or_default();
+                let request = DispatchRequest::new(&name, room).metadata(METADATA).deployment(deployment);
                 // A dispatch immediately after the registration may reach no worker: then it is repeated.
                 Ok(api.ensure_dispatch(request, Duration::from_secs(20)).await?.id)
             };

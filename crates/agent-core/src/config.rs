@@ -250,6 +250,9 @@ pub enum ConfigProblem {
     /// No attempt at all.
     #[error("`retry` allows 0 attempts in all: give at least 1, which means no retry")]
     NoAttempts,
+    /// No connection at all.
+    #[error("`max_connect_attempts` is 0: give at least 1, or leave it out, so that there is no limit")]
+    NoConnects,
     /// Pings too rare to distinguish a live connection from a dead one.
     #[error(
         "`silence_limit` ({limit:?}) must be longer than `ping_interval` ({ping:?}), which must be more than 0"
@@ -296,6 +299,9 @@ impl Config {
         }
         if self.retry.attempts == 0 {
             return Err(ConfigProblem::NoAttempts);
+        }
+        if self.max_connect_attempts == Some(0) {
+            return Err(ConfigProblem::NoConnects);
         }
         if self.ping_interval.is_zero() || self.silence_limit <= self.ping_interval {
             return Err(ConfigProblem::Silence { ping: self.ping_interval, limit: self.silence_limit });

@@ -22,7 +22,7 @@ use super::reader::Reader;
 /// # use agent_worker::{JobContext, JobResult};
 /// async fn transcript(ctx: JobContext) -> JobResult {
 ///     let mut chat = ctx.room().data("chat");
-///     while let Some(message) = chat.next().await {
+///     while let Some(message) = ctx.run_until_cancelled(chat.next()).await.flatten() {
 ///         match message {
 ///             Ok(message) => println!("{:?}: {} bytes", message.sender, message.payload.len()),
 ///             Err(missed) => println!("({missed})"), // or `?`, if the job is worth nothing without them

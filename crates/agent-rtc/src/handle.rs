@@ -143,7 +143,7 @@ impl Room {
     ///
     /// async fn echo(ctx: JobContext) -> JobResult {
     ///     let mut questions = ctx.room().data("question");
-    ///     while let Some(question) = questions.next().await {
+    ///     while let Some(question) = ctx.run_until_cancelled(questions.next()).await.flatten() {
     ///         match question {
     ///             Ok(question) => ctx.room().publish_data("answer", question.payload).to(question.sender).await?,
     ///             Err(missed) => tracing::warn!("unanswered: {missed}"),
@@ -188,7 +188,7 @@ impl Room {
     ///
     /// async fn listen(ctx: JobContext) -> JobResult {
     ///     let mut events = ctx.room().events();
-    ///     while let Some(event) = events.next().await {
+    ///     while let Some(event) = ctx.run_until_cancelled(events.next()).await.flatten() {
     ///         if let RoomEvent::TrackSubscribed { track, .. } = event
     ///             && track.kind == TrackKind::Audio
     ///         {

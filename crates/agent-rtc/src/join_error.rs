@@ -29,6 +29,15 @@ pub enum JoinError {
         "too many open files: this process has no file descriptor left for a room; raise its limit (`ulimit -n`, or `LimitNOFILE=` in a systemd unit), or lower `max_jobs`"
     )]
     TooManyOpenFiles(#[source] io::Error),
+    /// The room was joined before the handler asked for other options, by the worker itself or by an earlier
+    /// call.
+    #[error(
+        "the room is joined already, with another `{option}` than this one: build the worker with `.join_room(false)` and join once, or set the option in the worker"
+    )]
+    OtherOptions {
+        /// The option of `join_with`.
+        option: &'static str,
+    },
     /// The server, or the network path to it, refused the join.
     #[error(transparent)]
     Failed(#[from] JoinFailure),

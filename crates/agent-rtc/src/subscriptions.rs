@@ -23,7 +23,7 @@ impl Room {
     /// /// Receives microphones, and not the sound of shared screens.
     /// async fn listen(ctx: JobContext) -> JobResult {
     ///     let mut events = ctx.room().events();
-    ///     while let Some(event) = events.next().await {
+    ///     while let Some(event) = ctx.run_until_cancelled(events.next()).await.flatten() {
     ///         if let RoomEvent::TrackPublished { track, .. } = event
     ///             && track.source == TrackSource::ScreenShareAudio
     ///         {

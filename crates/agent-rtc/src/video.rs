@@ -26,7 +26,7 @@ impl Room {
     ///
     /// async fn watch(ctx: JobContext) -> JobResult {
     ///     let mut events = ctx.room().events();
-    ///     while let Some(event) = events.next().await {
+    ///     while let Some(event) = ctx.run_until_cancelled(events.next()).await.flatten() {
     ///         if let RoomEvent::TrackSubscribed { track, .. } = event
     ///             && track.kind == TrackKind::Video
     ///         {

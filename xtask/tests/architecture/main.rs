@@ -10,6 +10,7 @@
     reason = "helpers of a test, outside of a #[test] function"
 )]
 
+mod cancellation;
 mod circles;
 mod exhaustive;
 mod exports;

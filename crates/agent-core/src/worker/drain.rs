@@ -18,7 +18,7 @@ const PROGRESS: Duration = Duration::from_secs(10);
 impl Worker {
     pub(super) fn on_drain(&mut self, within: Duration, now: Time) {
         if self.drain.is_some() {
-            return;
+            return self.shorten_drain(within, now);
         }
         self.out.push_back(Output::Notice(Notice::Draining { jobs: self.used_slots(), within }));
         self.quiet = false;
@@ -32,6 +32,17 @@ impl Worker {
         }
     }
 
+    /// Of the limits of two drains the earlier one counts.
+    fn shorten_drain(&mut self, within: Duration, now: Time) {
+        // Without a limit its jobs are cancelled already.
+        if self.timers.at(&Timer::DrainLimit).is_none_or(|limit| limit <= now + within) {
+            return;
+        }
+        self.out.push_back(Output::Notice(Notice::Draining { jobs: self.used_slots(), within }));
+        self.timers.set(Timer::DrainLimit, now + within);
+        self.end_drain_at(now + within + self.config.grace + self.config.abort_timeout);
+    }
+
     pub(super) fn on_drain_limit(&mut self, now: Time) {
         self.cancel_all(&CancelReason::Drained, now);
     }
@@ -41,7 +52,9 @@ impl Worker {
         self.abort_cause = AbortCause::StopRequested;
         let end = now + self.config.abort_timeout;
         let end = self.drain.as_ref().map_or(end, |drain| end.min(drain.end));
-        self.on_drain(Duration::ZERO, now);
+        if self.drain.is_none() {
+            self.on_drain(Duration::ZERO, now);
+        }
         self.timers.clear(&Timer::DrainLimit);
         self.end_drain_at(end);
         self.cancel_all(&CancelReason::Stopped, now);

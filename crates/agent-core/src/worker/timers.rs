@@ -114,9 +114,14 @@ impl Timers {
         }
     }
 
+    /// When a timer fires that is not of a job, if it is set.
+    pub(super) fn at(&self, timer: &Timer) -> Option<Time> {
+        self.own.iter().find(|(_, other)| other == timer).map(|(at, _)| *at)
+    }
+
     /// Whether a timer that is not of a job is set.
     pub(super) fn is_set(&self, timer: &Timer) -> bool {
-        self.own.iter().any(|(_, other)| other == timer)
+        self.at(timer).is_some()
     }
 
     /// Clears several timers of a job.

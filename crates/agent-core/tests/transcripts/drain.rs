@@ -87,6 +87,34 @@ fn a_second_signal_aborts() {
     insta::assert_snapshot!(rig.log());
 }
 
+/// The owner of a program may have less time than its settings say.
+#[test]
+fn a_second_drain_ends_no_later_and_may_end_earlier() {
+    let mut rig = Rig::registered(|_| {});
+    rig.run_job(1);
+    rig.input(drain(3600));
+    rig.pass(1_000);
+    rig.input(drain(7200));
+    rig.input(drain(5));
+    rig.input(drain(60));
+    rig.pass(5_000);
+    assert_eq!(rig.ended.get(&id(1)), None);
+    rig.end(1, AttemptEnd::Cancelled);
+    insta::assert_snapshot!(rig.log());
+}
+
+#[test]
+fn a_drain_whose_limit_is_over_does_not_begin_again() {
+    let mut rig = Rig::registered(|_| {});
+    rig.run_job(1);
+    rig.input(drain(5));
+    rig.pass(5_000);
+    rig.input(drain(1));
+    rig.pass(1_000);
+    let log = rig.log();
+    assert_eq!(log.matches("< Cancel").count(), 1, "{log}");
+}
+
 #[test]
 fn a_drain_without_a_connection_counts_unsent_statuses() {
     let mut rig = Rig::registered(|_| {});

@@ -22,7 +22,7 @@ pub struct DispatchRequest {
     pub metadata: String,
     /// The attributes of the job.
     pub attributes: BTreeMap<String, String>,
-    /// Restricts the dispatch to workers of this deployment; empty: all workers.
+    /// The deployment whose workers are offered its jobs; empty: workers without a deployment.
     pub deployment: String,
 }
 
@@ -40,7 +40,7 @@ pub struct DispatchInfo {
     pub metadata: String,
     /// The attributes of its jobs.
     pub attributes: BTreeMap<String, String>,
-    /// The deployment whose workers it is restricted to; empty: all workers.
+    /// The deployment whose workers are offered its jobs; empty: workers without a deployment.
     pub deployment: String,
     /// When the server created it, in nanoseconds since 1970.
     pub(super) created_at: i64,
@@ -108,7 +108,7 @@ impl DispatchRequest {
         self
     }
 
-    /// Restricts the dispatch to workers of this deployment.
+    /// Offers its jobs to the workers of this deployment only, instead of those without a deployment.
     pub fn deployment(mut self, deployment: impl Into<String>) -> Self {
         self.deployment = deployment.into();
         self

@@ -133,7 +133,8 @@ impl ServerApi {
                         self.delete_if_there(room, &id).await?;
                     }
                     if ours.is_some() && end.is_some_and(|end| now >= end) {
-                        return Err(ApiError::NotTaken { agent_name: request.agent_name, within });
+                        let DispatchRequest { agent_name, deployment, .. } = request;
+                        return Err(ApiError::NotTaken { agent_name, deployment, within });
                     }
                 }
                 Step::Create => ours = Some(self.create_dispatch(request.clone()).await?.id),

@@ -65,11 +65,14 @@ pub enum ApiError {
     },
     /// No worker accepted a dispatch.
     #[error(
-        "no worker took the dispatch of agent {agent_name:?} within {within:?}: check that a worker is registered under this name, that it has a free slot, and that its request handler accepts the job"
+        "no worker took the dispatch of agent {agent_name:?} within {within:?}: check that a worker is registered under this name and {}, that it has a free slot, and that its request handler accepts the job",
+        whose(deployment)
     )]
     NotTaken {
         /// The requested agent.
         agent_name: String,
+        /// The requested deployment; empty: none.
+        deployment: String,
         /// How long new dispatches were made; the last one had its time beyond that.
         within: Duration,
     },
@@ -131,6 +134,15 @@ impl ApiError {
 
 fn refusal(code: &str, status: u16) -> String {
     if code.is_empty() { format!("HTTP {status}") } else { format!("{code} (HTTP {status})") }
+}
+
+/// Whose jobs a worker must take.
+fn whose(deployment: &str) -> String {
+    if deployment.is_empty() {
+        "without a deployment".to_owned()
+    } else {
+        format!("the deployment {deployment:?}")
+    }
 }
 
 /// What to do, where the server's message does not name it.

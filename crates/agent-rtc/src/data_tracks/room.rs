@@ -40,7 +40,7 @@ impl Room {
     ///
     /// async fn follow(ctx: JobContext) -> JobResult {
     ///     let mut events = ctx.room().events();
-    ///     while let Some(event) = events.next().await {
+    ///     while let Some(event) = ctx.run_until_cancelled(events.next()).await.flatten() {
     ///         if let RoomEvent::DataTrackPublished { track, .. } = event
     ///             && track.name == "position"
     ///         {

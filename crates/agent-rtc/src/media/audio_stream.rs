@@ -30,13 +30,17 @@ impl Room {
     ///
     /// ```
     /// use agent_worker::media::AudioFormat;
+    /// use agent_worker::room::TrackKind;
     /// use agent_worker::{JobContext, JobResult, RoomEvent};
     ///
     /// /// Reports how loud each participant is.
     /// async fn listen(ctx: JobContext) -> JobResult {
     ///     let mut events = ctx.room().events();
-    ///     while let Some(event) = events.next().await {
+    ///     while let Some(event) = ctx.run_until_cancelled(events.next()).await.flatten() {
     ///         let RoomEvent::TrackSubscribed { participant, track } = event else { continue };
+    ///         if track.kind != TrackKind::Audio {
+    ///             continue;
+    ///         }
     ///         let mut audio = ctx.room().audio(&track.sid, AudioFormat::MONO_16K)?;
     ///         ctx.spawn(async move {
     ///             while let Some(received) = audio.next().await {

@@ -27,7 +27,7 @@ const MAX_COLLECTED: usize = 64 * 1024 * 1024;
 /// # use agent_worker::{JobContext, JobResult};
 /// async fn chat(ctx: JobContext) -> JobResult {
 ///     let mut messages = ctx.room().text_streams("lk.chat");
-///     while let Some(Ok(message)) = messages.next().await {
+///     while let Some(Ok(message)) = ctx.run_until_cancelled(messages.next()).await.flatten() {
 ///         let sender = message.info().sender.clone();
 ///         let text = message.read_all().await?;
 ///         ctx.room().send_text("lk.chat", format!("You wrote: {text}")).to([sender]).await?;

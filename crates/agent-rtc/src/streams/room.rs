@@ -98,9 +98,9 @@ impl Room {
     /// # use agent_worker::{JobContext, JobResult};
     /// async fn transcript(ctx: JobContext) -> JobResult {
     ///     let mut transcriptions = ctx.room().text_streams("lk.transcription");
-    ///     while let Some(Ok(mut text)) = transcriptions.next().await {
+    ///     while let Some(Ok(mut text)) = ctx.run_until_cancelled(transcriptions.next()).await.flatten() {
     ///         print!("{}: ", text.info().sender);
-    ///         while let Some(part) = text.next().await {
+    ///         while let Some(part) = ctx.run_until_cancelled(text.next()).await.flatten() {
     ///             print!("{}", part?);
     ///         }
     ///         println!();
@@ -121,7 +121,7 @@ impl Room {
     /// async fn upload(ctx: JobContext) -> JobResult {
     ///     let mut uploads = ctx.room().byte_streams("documents");
     ///     let mut number = 0;
-    ///     while let Some(Ok(upload)) = uploads.next().await {
+    ///     while let Some(Ok(upload)) = ctx.run_until_cancelled(uploads.next()).await.flatten() {
     ///         number += 1; // not the sender's name: it may be any text
     ///         upload.save(format!("/srv/uploads/{number}")).await?;
     ///     }

@@ -50,7 +50,7 @@ impl Room {
     /// # use agent_worker::{JobContext, JobResult};
     /// async fn minutes(ctx: JobContext) -> JobResult {
     ///     let mut transcripts = ctx.room().transcripts();
-    ///     while let Some(Ok(transcript)) = transcripts.next().await {
+    ///     while let Some(Ok(transcript)) = ctx.run_until_cancelled(transcripts.next()).await.flatten() {
     ///         if transcript.is_final {
     ///             println!("{}: {}", transcript.segment.speaker, transcript.text);
     ///         }

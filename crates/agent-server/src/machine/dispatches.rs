@@ -130,10 +130,25 @@ impl Server {
         }
         // A room without unnamed agents is the normal case, so it is not logged.
         if !served && !request.agent_name.is_empty() {
-            let reason = format!("no worker is registered as {:?}", request.agent_name);
+            let reason = self.unserved(&request.agent_name, &request.deployment);
             self.log(ServerEvent::Unserved { job_id: String::new(), dispatch_id: id.clone(), reason });
         }
         id
+    }
+
+    /// Why no worker serves a dispatch.
+    fn unserved(&self, agent_name: &str, deployment: &str) -> String {
+        let mut workers = self.workers.values().filter_map(|entry| entry.registration.as_ref());
+        let whose = match deployment {
+            "" => "without a deployment".to_owned(),
+            deployment => format!("for the deployment {deployment:?}"),
+        };
+        // With another deployment, that is.
+        if workers.any(|worker| worker.agent_name == agent_name) {
+            format!("no worker is registered as {agent_name:?} {whose}")
+        } else {
+            format!("no worker is registered as {agent_name:?}")
+        }
     }
 
     /// Creates a job of this kind for a dispatch. `false`: no worker is registered for such jobs.

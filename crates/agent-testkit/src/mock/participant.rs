@@ -167,7 +167,7 @@ impl MockParticipant {
     /// /// Counts the bytes of the first three frames.
     /// async fn listen(ctx: JobContext) -> JobResult {
     ///     let mut events = ctx.room().events();
-    ///     while let Some(event) = events.next().await {
+    ///     while let Some(event) = ctx.run_until_cancelled(events.next()).await.flatten() {
     ///         let RoomEvent::TrackSubscribed { track, .. } = event else { continue };
     ///         let mut frames = ctx.room().encoded_audio(&track.sid)?;
     ///         ctx.room().publish_data("status", "listening").await?;

@@ -210,14 +210,21 @@ async fn run_here(agent: UnderTest, mut spec: JobSpec) -> Run {
     // Only people who leave close the room: it stays open in a test without people.
     let server = MockServer::builder().seed(spec.seed).room_timeouts(LIMIT, DEPARTURE).start_in_process();
     let (sender, mut ended) = mpsc::unbounded_channel();
-    let name = spec.agent_name.get_or_insert_with(|| "agent-under-test".to_owned()).clone();
     let configure = spec.worker.take().unwrap_or_else(|| Box::new(|builder: WorkerBuilder| builder));
-    let builder =
-        agent.worker_of(&server, spec.seed, sender).agent_name(name).job_kind(spec.kind).seed(spec.seed);
-    let worker = match configure(builder).deployment(spec.deployment.clone()).build() {
+    let builder = agent.worker_of(&server, spec.seed, sender).agent_name("agent-under-test");
+    let mut builder = configure(builder.job_kind(spec.kind).seed(spec.seed));
+    if let Some(name) = &spec.agent_name {
+        builder = builder.agent_name(name);
+    }
+    if !spec.deployment.is_empty() {
+        builder = builder.deployment(&spec.deployment);
+    }
+    let worker = match builder.build() {
         Ok(worker) => worker,
         Err(error) => failed(&format!("the worker's settings are invalid: {error}")),
     };
+    spec.agent_name = Some(worker.agent_name().to_owned());
+    spec.deployment = worker.deployment().to_owned();
     let handle = worker.handle();
     let running = tokio::spawn(worker.run());
     let (scripts, lasts) = (std::mem::take(&mut spec.scripts), spec.lasts);

@@ -144,7 +144,8 @@ impl JobSpec {
         self
     }
 
-    /// Restricts the dispatch to workers of this deployment.
+    /// Offers the job to the workers of this deployment only, instead of those without a deployment. By
+    /// default that of the worker under test.
     pub fn deployment(mut self, deployment: impl Into<String>) -> Self {
         self.deployment = deployment.into();
         self

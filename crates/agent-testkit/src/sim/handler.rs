@@ -29,7 +29,7 @@ const MAX_FAULTS: usize = 3;
 /// /// Greets the sender of each message. The bug: the sender may have left since.
 /// async fn greet(ctx: JobContext) -> JobResult {
 ///     let mut messages = ctx.room().data("chat");
-///     while let Some(message) = messages.next().await {
+///     while let Some(message) = ctx.run_until_cancelled(messages.next()).await.flatten() {
 ///         let Ok(message) = message else { continue };
 ///         let sender = message.sender.unwrap_or_default();
 ///         let person = ctx.room().participant(&sender).ok_or("nobody of this name is here")?;

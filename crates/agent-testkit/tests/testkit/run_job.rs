@@ -27,6 +27,23 @@ async fn a_first_test_is_this_short() {
     assert_eq!(run.sent[0].text(), "Hello, Ada!");
 }
 
+/// The settings of a program, its name and deployment too, can be those of its tests.
+#[tokio::test]
+async fn settings_of_a_program_may_name_its_agent_and_deployment() {
+    let settings = |worker: WorkerBuilder| worker.agent_name("greeter").deployment("blue");
+    let names = |ctx: JobContext| async move {
+        ctx.room()
+            .publish_data("names", format!("{} {}", ctx.job().agent_name, ctx.job().deployment))
+            .await?;
+        Ok(())
+    };
+    let run = run_job(names, JobSpec::room("lobby").worker(settings)).await;
+    run.assert_success();
+    assert_eq!(run.sent[0].text(), "greeter blue");
+    let spec = JobSpec::room("lobby").agent_name("tester").deployment("green").worker(settings);
+    assert_eq!(run_job(names, spec).await.sent[0].text(), "tester green");
+}
+
 #[tokio::test]
 async fn an_hour_takes_no_time_and_errors_are_reported() {
     let started = Instant::now();

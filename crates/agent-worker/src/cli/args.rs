@@ -38,9 +38,13 @@ pub(super) enum Command {
     /// Runs the agent in one room, until its job ends
     ///
     /// The room is created if there is none. The agent gets a name of its own, so that it is not offered
-    /// other jobs.
+    /// other jobs. Its checkpoints are under that name, so that none is resumed.
     Connect(ConnectOptions),
     /// Runs one job in a room of its own, shows how it ended, and deletes the room
+    ///
+    /// The room stays empty if nobody else joins it. A handler that waits for participants, or for the end
+    /// of its job, ends by Ctrl-C or --cancel-after, or when the server closes the empty room after 5
+    /// minutes. As with `connect`, no checkpoint is resumed.
     Simulate(SimulateOptions),
     /// Examines what the worker needs, step by step: settings, this machine, the server, a job and its media
     ///
@@ -106,10 +110,15 @@ pub(super) struct SimulateOptions {
     /// The metadata of the job
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) metadata: String,
-    /// How long the job may run: 90 (seconds), 90s, 10m, 1h [default: that of the program, or without a
-    /// limit]
-    #[arg(long, value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    /// How long the job may run, then it has failed: 90 (seconds), 90s, 10m, 1h [default: that of the
+    /// program, or without a limit]
+    ///
+    /// A shorter `timeout` in the metadata counts.
+    #[arg(long, value_name = "TIME", value_parser = time_limit, allow_negative_numbers = true)]
     pub(super) timeout: Option<Duration>,
+    /// Cancels the job after this time, as a worker that stops does: for a handler that waits for that
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    pub(super) cancel_after: Option<Duration>,
     #[command(flatten)]
     pub(super) common: CommonOptions,
 }
@@ -262,6 +271,14 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
 
 /// Longer times are a mistake, and clocks cannot add them.
 const MAX_TIME: u64 = 365 * 24 * 3600;
+
+/// As [`duration`], and more than nothing.
+fn time_limit(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("no job ends in no time: give at least 1s".to_owned()),
+        limit => Ok(limit),
+    }
+}
 
 fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {

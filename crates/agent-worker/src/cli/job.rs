@@ -32,12 +32,12 @@ pub(super) async fn connect(worker: WorkerBuilder, options: ConnectOptions) -> R
 
 /// Runs a job in a room of its own.
 pub(super) async fn simulate(worker: WorkerBuilder, options: SimulateOptions) -> Result<(), CliError> {
-    let SimulateOptions { room, metadata, timeout, .. } = options;
+    let SimulateOptions { room, metadata, timeout, cancel_after, .. } = options;
     let worker = match timeout {
-        Some(limit) => worker.job_timeout(limit),
+        Some(limit) => worker.job_timeout(limit).max_job_timeout(limit),
         None => worker,
     };
-    let job = OneJob::prepare(worker)?;
+    let job = OneJob { cancel_after, ..OneJob::prepare(worker)? };
     let room = room.unwrap_or_else(|| format!("simulate-{}", unique()));
     let api = job.api.clone();
     create_room(&api, &room).await?;
@@ -64,7 +64,11 @@ struct OneJob {
     worker: Worker,
     name: String,
     kind: JobKind,
+    /// Whose jobs it takes.
+    deployment: String,
     api: ServerApi,
+    /// When it is cancelled, counted from its dispatch.
+    cancel_after: Option<Duration>,
     ends: mpsc::UnboundedReceiver<EndedJob>,
 }
 
@@ -78,17 +82,18 @@ impl OneJob {
             .wrapped(|inner| Arc::new(Watched { inner, ends: sender }))
             .build()?;
         let parts = &worker.setup.parts;
-        let (kind, api) = (parts.settings.rules.kind, parts.api.clone());
-        Ok(Self { worker, name, kind, api, ends })
+        let (rules, api) = (&parts.settings.rules, parts.api.clone());
+        let (kind, deployment) = (rules.kind, rules.deployment.clone());
+        Ok(Self { worker, name, kind, deployment, api, cancel_after: None, ends })
     }
 
     async fn run(self, room: String, metadata: String) -> Result<(), CliError> {
-        let Self { worker, name, kind, api, mut ends } = self;
+        let Self { worker, name, kind, deployment, api, cancel_after, mut ends } = self;
         let handle = worker.handle();
         let within = worker.drain_timeout();
-        let request = DispatchRequest::new(name, &room).metadata(metadata);
+        let request = DispatchRequest::new(name, &room).metadata(metadata).deployment(deployment);
         let job = async {
-            let end = job_of(&handle, &api, kind, request, &mut ends).await;
+            let end = job_of(&handle, &api, kind, request, cancel_after, &mut ends).await;
             handle.start_drain(within);
             end
         };
@@ -105,6 +110,7 @@ async fn job_of(
     api: &ServerApi,
     kind: JobKind,
     request: DispatchRequest,
+    cancel_after: Option<Duration>,
     ends: &mut mpsc::UnboundedReceiver<EndedJob>,
 ) -> Result<Option<EndedJob>, JobRunError> {
     let stopped = handle.stopped();
@@ -122,11 +128,22 @@ async fn job_of(
             api.create_dispatch(request).await
         };
         dispatched.map_err(JobRunError::Dispatch)?;
-        tracing::info!(room = %name(&room), "dispatched: waiting for the end of the job (Ctrl-C cancels it)");
+        let wait = match kind {
+            JobKind::Participant => "for a participant to join the room, and for the end of its job",
+            JobKind::Publisher => "for a participant to publish a track, and for the end of its job",
+            _ => "for the end of the job",
+        };
+        tracing::info!(room = %name(&room), "dispatched: waiting {} (Ctrl-C cancels it)", line(wait));
         Ok(())
     };
-    tokio::pin!(dispatched);
-    let mut is_dispatched = false;
+    let cancelled = async {
+        match cancel_after {
+            Some(after) => tokio::time::sleep(after).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(dispatched, cancelled);
+    let (mut is_dispatched, mut is_cancelled) = (false, false);
     loop {
         tokio::select! {
             // A short job ends before the server lists it.
@@ -134,6 +151,11 @@ async fn job_of(
             result = &mut dispatched, if !is_dispatched => {
                 result?;
                 is_dispatched = true;
+            }
+            () = &mut cancelled, if is_dispatched && !is_cancelled => {
+                tracing::info!("cancelling the job, {cancel_after:?} after its dispatch");
+                handle.start_drain(Duration::ZERO);
+                is_cancelled = true;
             }
             // A job that was ended by a signal ended before the worker.
             _ = &mut stopped => return Ok(ends.try_recv().ok()),

@@ -21,7 +21,7 @@
 //! | `start`, or none | runs the worker, and logs lines of JSON: for production |
 //! | `dev` | runs the worker, and logs readable text with more details; without any settings it uses the server that `livekit-server --dev` starts |
 //! | `connect --room R` | runs the agent in a room, which is created if there is none, until its job ends |
-//! | `simulate` | runs one job in a room of its own, and deletes the room |
+//! | `simulate` | runs one job in a room of its own, until its handler returns (`--cancel-after` cancels it), and deletes the room |
 //! | `doctor` | examines settings, machine, server, a job and its media, and reports for each what to do |
 //! | `status` | asks the running worker on this machine over HTTP, and prints its state, slots, outcomes and jobs (`--json`: all of it) |
 //! | `schema` | prints the JSON Schema of the job's metadata |

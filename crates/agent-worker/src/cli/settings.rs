@@ -60,7 +60,7 @@ pub(super) fn print_schema(worker: &WorkerBuilder, format: SchemaFormat) -> Resu
 #[cfg(feature = "schema")]
 fn schema(worker: &WorkerBuilder, format: SchemaFormat) -> Result<String, &'static str> {
     let schema = worker.metadata_schema().ok_or(
-        "the schema of this agent's metadata is not known: give its `MetadataFormat` a schema by `.with_schema()`",
+        "the schema of this agent's metadata is not known: declare its type by `.metadata_format(MetadataFormat::or_default().with_schema())`, which needs `schemars::JsonSchema` for it",
     )?;
     Ok(match format {
         SchemaFormat::Json => schema.json(),

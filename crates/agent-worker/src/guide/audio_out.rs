@@ -12,13 +12,13 @@
 //! /// Sends the frames of the first track back, until it ends.
 //! async fn echo(ctx: JobContext) -> JobResult {
 //!     let mut events = ctx.room().events();
-//!     while let Some(event) = events.next().await {
+//!     while let Some(event) = ctx.run_until_cancelled(events.next()).await.flatten() {
 //!         if let RoomEvent::TrackSubscribed { track, .. } = event
 //!             && track.kind == TrackKind::Audio
 //!         {
 //!             let mut frames = ctx.room().encoded_audio(&track.sid)?;
 //!             let echo = ctx.room().publish_encoded_audio(AudioTrackOptions::new("echo")).await?;
-//!             while let Some(frame) = frames.next().await {
+//!             while let Some(frame) = ctx.run_until_cancelled(frames.next()).await.flatten() {
 //!                 // Passed on as it is; the level makes others see who speaks.
 //!                 echo.send(OutgoingFrame::from(frame).level(AudioLevel::new(-20, true)))?;
 //!             }

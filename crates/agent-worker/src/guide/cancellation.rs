@@ -27,6 +27,9 @@
 //! # run.assert_success();
 //! # });
 //! ```
+//! [`ctx.run_until_cancelled`](crate::JobContext::run_until_cancelled) is the short form for a loop that just
+//! ends: the streams of a room go on after a cancellation, until the attempt is over.
+//!
 //! The reported outcome depends on the reason and on the end of the handler:
 //!
 //! | reason | `Ok`, or the error kind `Cancelled` | another error | aborted |

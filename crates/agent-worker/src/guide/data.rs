@@ -68,7 +68,7 @@
 //!
 //! async fn agent(ctx: JobContext) -> JobResult {
 //!     let mut work = ctx.room().data("work");
-//!     while let Some(item) = work.next().await {
+//!     while let Some(item) = ctx.run_until_cancelled(work.next()).await.flatten() {
 //!         match &*item?.payload {
 //!             b"hard" if ctx.attempt() == 1 => {
 //!                 return Err(JobError::retryable("the model is busy", Duration::from_secs(5)));

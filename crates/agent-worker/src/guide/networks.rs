@@ -35,7 +35,7 @@
 //!         tracing::info!("{path} from {} to {}: {}", path.local, path.remote, path.reason);
 //!     }
 //!     let mut events = ctx.room().events();
-//!     while let Some(event) = events.next().await {
+//!     while let Some(event) = ctx.run_until_cancelled(events.next()).await.flatten() {
 //!         if let RoomEvent::NetworkPathChanged(path) = event {
 //!             tracing::warn!("{path} from now on: {}", path.reason);
 //!         }

@@ -2,17 +2,20 @@
 //!
 //! ```
 //! use agent_worker::media::AudioFormat;
-//! use agent_worker::room::AudioTrackOptions;
+//! use agent_worker::room::{AudioTrackOptions, TrackKind};
 //! use agent_worker::{JobContext, JobResult, RoomEvent};
 //!
 //! /// Sends the sound of the first participant back.
 //! async fn echo(ctx: JobContext) -> JobResult {
 //!     let mut events = ctx.room().events();
-//!     while let Some(event) = events.next().await {
+//!     while let Some(event) = ctx.run_until_cancelled(events.next()).await.flatten() {
 //!         let RoomEvent::TrackSubscribed { track, .. } = event else { continue };
+//!         if track.kind != TrackKind::Audio {
+//!             continue;
+//!         }
 //!         let mut input = ctx.room().audio(&track.sid, AudioFormat::MONO_48K)?;
 //!         let output = ctx.room().publish_audio(AudioTrackOptions::new("echo")).await?;
-//!         while let Some(received) = input.next().await {
+//!         while let Some(received) = ctx.run_until_cancelled(input.next()).await.flatten() {
 //!             output.push(&received.audio).await?;
 //!         }
 //!         output.wait_for_playout().await?;

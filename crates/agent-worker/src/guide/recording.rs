@@ -16,7 +16,7 @@
 //! async fn record(ctx: JobContext, folder: PathBuf) -> JobResult {
 //!     let mut events = ctx.room().events();
 //!     let (speaker, mut packets) = loop {
-//!         match events.next().await {
+//!         match ctx.run_until_cancelled(events.next()).await.flatten() {
 //!             Some(RoomEvent::TrackSubscribed { participant, track }) if track.kind == TrackKind::Audio => {
 //!                 break (participant, ctx.room().encoded_audio(&track.sid)?);
 //!             }
@@ -30,7 +30,7 @@
 //!     loop {
 //!         let due = recorder.poll_timeout().map(|due| begin + (due - Time::ZERO));
 //!         let packet = tokio::select! {
-//!             packet = packets.next() => Some(packet),
+//!             packet = ctx.run_until_cancelled(packets.next()) => Some(packet.flatten()),
 //!             () = tokio::time::sleep_until(due.unwrap_or(begin)), if due.is_some() => None,
 //!         };
 //!         let now = Time::ZERO + begin.elapsed();

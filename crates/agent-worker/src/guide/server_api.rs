@@ -7,7 +7,7 @@
 //! /// Warns a participant who writes a bad word, and removes one who does so again.
 //! async fn moderate(ctx: JobContext) -> JobResult {
 //!     let (mut chat, mut warned) = (ctx.room().data("chat"), Vec::new());
-//!     while let Some(message) = chat.next().await {
+//!     while let Some(message) = ctx.run_until_cancelled(chat.next()).await.flatten() {
 //!         let message = message?;
 //!         let Some(sender) = message.sender.filter(|_| message.payload == "bad") else { continue };
 //!         if warned.contains(&sender) {

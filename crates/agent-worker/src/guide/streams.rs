@@ -9,7 +9,7 @@
 //! /// Answers each message of the chat.
 //! async fn chat(ctx: JobContext) -> JobResult {
 //!     let mut messages = ctx.room().text_streams("lk.chat");
-//!     while let Some(message) = messages.next().await {
+//!     while let Some(message) = ctx.run_until_cancelled(messages.next()).await.flatten() {
 //!         let message = message?;
 //!         let sender = message.info().sender.clone();
 //!         let text = message.read_all().await?;

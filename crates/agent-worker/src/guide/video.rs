@@ -12,19 +12,19 @@
 //! /// Shows the first camera again, as a track of its own.
 //! async fn mirror(ctx: JobContext) -> JobResult {
 //!     let mut events = ctx.room().events();
-//!     while let Some(event) = events.next().await {
+//!     while let Some(event) = ctx.run_until_cancelled(events.next()).await.flatten() {
 //!         let RoomEvent::TrackSubscribed { track, .. } = event else { continue };
 //!         if track.kind != TrackKind::Video {
 //!             continue;
 //!         }
 //!         let mut camera = ctx.room().encoded_video(&track.sid)?;
 //!         // The codec of a frame is known with the first one.
-//!         let Some(first) = camera.next().await else { return Ok(()) };
+//!         let Some(first) = ctx.run_until_cancelled(camera.next()).await.flatten() else { return Ok(()) };
 //!         let (width, height) = (first.width.unwrap_or_default(), first.height.unwrap_or_default());
 //!         let options = VideoTrackOptions::new("mirror", first.codec, width, height);
 //!         let mirror = ctx.room().publish_encoded_video(options).await?;
 //!         mirror.send(first)?;
-//!         while let Some(frame) = camera.next().await {
+//!         while let Some(frame) = ctx.run_until_cancelled(camera.next()).await.flatten() {
 //!             // Somebody begins to watch.
 //!             if mirror.take_key_frame_request() {
 //!                 camera.request_key_frame();

@@ -32,6 +32,7 @@ impl AttemptRoom {
     /// The attempt's handle; joins the room if no attempt has joined it.
     pub(crate) async fn get_or_join(&self, options: JoinOptions) -> Result<&Room, JoinError> {
         if let Some(room) = self.get() {
+            self.slot.check(&options)?;
             return Ok(room);
         }
         // A leftover task of an attempt must not join the room.

@@ -99,11 +99,12 @@ impl JobContext {
         self.join_with(JoinOptions::new()).await
     }
 
-    /// Like [`join`](Self::join), with options for this job. They have no effect on a room that is joined
-    /// already.
+    /// Like [`join`](Self::join), with options for this job, for a worker that was built with
+    /// [`join_room(false)`](crate::WorkerBuilder::join_room).
     ///
     /// # Errors
-    /// As [`join`](Self::join).
+    /// As [`join`](Self::join); [`JoinError::OtherOptions`] if the room is joined already, with other
+    /// options.
     pub async fn join_with(&self, options: JoinOptions) -> Result<&Room, JoinError> {
         self.inner.links.room.get_or_join(options).await
     }
@@ -203,6 +204,42 @@ impl JobContext {
         self.inner.links.cancel.wait().await
     }
 
+    /// Waits for a future until the job is cancelled: `None` then, and the future is dropped. It ends a loop
+    /// over what comes in a room, whose streams go on after a cancellation: a handler that does not return
+    /// within its [grace](Self::grace) is aborted, and its job has failed.
+    ///
+    /// ```
+    /// use agent_worker::{JobContext, JobResult};
+    ///
+    /// async fn echo(ctx: JobContext) -> JobResult {
+    ///     let mut chat = ctx.room().data("chat");
+    ///     while let Some(message) = ctx.run_until_cancelled(chat.next()).await.flatten() {
+    ///         ctx.room().publish_data("echo", message?.payload).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # use agent_testkit::{JobSpec, run_job};
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let script = |room: agent_testkit::MockRoom| async move {
+    ///     let ada = room.join("ada");
+    ///     room.wait_for_agent().await;
+    ///     ada.send_data("chat", "hello");
+    ///     room.wait_for_data(|sent| sent.text() == "hello").await;
+    ///     ada.leave();
+    /// };
+    /// let limit = std::time::Duration::from_secs(3600);
+    /// run_job(echo, JobSpec::room("lobby").script(script).lasts(limit)).await.assert_success();
+    /// # });
+    /// ```
+    pub async fn run_until_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            _ = self.cancelled() => None,
+            output = future => Some(output),
+        }
+    }
+
     /// How long the handler may take to return after it was [cancelled](Self::cancelled), before it is
     /// aborted ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)). Limit what you finish after the
     /// cancellation to a part of it.
@@ -277,7 +314,9 @@ impl JobContext {
     ///         }
     ///         messages
     ///     });
-    ///     println!("{} messages until the room closed", counting.await?);
+    ///     if let Some(messages) = ctx.run_until_cancelled(counting).await {
+    ///         println!("{} messages until the room closed", messages?);
+    ///     }
     ///     Ok(())
     /// }
     /// ```

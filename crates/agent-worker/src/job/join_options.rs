@@ -65,4 +65,16 @@ impl JoinOptions {
         self.force_relay = Some(force);
         self
     }
+
+    /// The name of an option that is set here and is another one there, if there is one.
+    pub(crate) fn other_than(&self, with: &Self) -> Option<&'static str> {
+        let Self { auto_subscribe, e2ee, force_relay } = self;
+        [
+            ("auto_subscribe", auto_subscribe.is_some() && *auto_subscribe != with.auto_subscribe),
+            ("e2ee", e2ee.is_some() && *e2ee != with.e2ee),
+            ("force_relay", force_relay.is_some() && *force_relay != with.force_relay),
+        ]
+        .into_iter()
+        .find_map(|(option, differs)| differs.then_some(option))
+    }
 }

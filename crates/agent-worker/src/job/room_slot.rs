@@ -23,6 +23,8 @@ pub(crate) struct RoomSlot {
     /// The error if the room must not be joined.
     request: Result<JoinRequest, AssignedUrlError>,
     pub(crate) connection: Arc<SetOnce<RoomConnection>>,
+    /// What the room was joined with, the settings of the worker included.
+    joined_with: OnceLock<JoinOptions>,
     /// Keeps the session of a failed or cancelled join in the room, until the job ends or the join is
     /// retried.
     pub(crate) session: JoinSession,
@@ -49,6 +51,7 @@ impl RoomSlot {
             parts,
             request,
             connection,
+            joined_with: OnceLock::new(),
             session: JoinSession::new(),
             joining,
             on_dropped: Arc::new(on_dropped),
@@ -59,6 +62,7 @@ impl RoomSlot {
 
     /// The connection; joins the room if it is not joined yet.
     pub(crate) async fn get_or_join(&self, options: JoinOptions) -> Result<&RoomConnection, JoinError> {
+        let asked = options.clone();
         if self.connection.get().is_none() {
             let _one_at_a_time = self.joining.lock().await;
             if self.connection.get().is_none() {
@@ -68,6 +72,11 @@ impl RoomSlot {
                 request.auto_subscribe = options.auto_subscribe.unwrap_or(request.auto_subscribe);
                 request.e2ee = options.e2ee.or(request.e2ee);
                 request.force_relay = options.force_relay.unwrap_or(request.force_relay);
+                let with = JoinOptions {
+                    auto_subscribe: Some(request.auto_subscribe),
+                    e2ee: request.e2ee.clone(),
+                    force_relay: Some(request.force_relay),
+                };
                 let span = JoinSpan::begin(request.e2ee.is_some());
                 let joined = self.parts.connector.connect(request).await;
                 span.end(&joined);
@@ -80,6 +89,7 @@ impl RoomSlot {
                 if let Some(path) = room.network_path() {
                     self.parts.meter.room_path(&path);
                 }
+                let _ = self.joined_with.set(with);
                 let (connection, report) = (RoomConnection::new(room), Arc::clone(&self.on_dropped));
                 connection.on_dropped(move |dropped| report(dropped));
                 let _ = self.connection.set(connection);
@@ -88,7 +98,18 @@ impl RoomSlot {
                 let _ = self.watch.set(watch.abort_handle());
             }
         }
-        Ok(self.connection.wait().await)
+        let connection = self.connection.wait().await;
+        self.check(&asked)?;
+        Ok(connection)
+    }
+
+    /// Refuses options that the joined room does not have: a handler that asks for encryption must not
+    /// publish without it.
+    pub(crate) fn check(&self, options: &JoinOptions) -> Result<(), JoinError> {
+        match self.joined_with.get().and_then(|with| options.other_than(with)) {
+            Some(option) => Err(JoinError::OtherOptions { option }),
+            None => Ok(()),
+        }
     }
 
     /// Stops reporting about the room, as its job is over.

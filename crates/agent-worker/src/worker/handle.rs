@@ -55,7 +55,7 @@ impl fmt::Debug for WorkerHandle {
 
 impl WorkerHandle {
     /// Accepts no new jobs, lets running jobs continue for up to `within`, cancels the rest, and waits until
-    /// the worker has stopped.
+    /// the worker has stopped. If it drains already, the earlier of both limits counts.
     pub async fn drain(&self, within: Duration) -> DrainReport {
         self.start_drain(within);
         self.stopped().await

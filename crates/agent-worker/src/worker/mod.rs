@@ -135,6 +135,18 @@ impl Worker {
         self.handle.clone()
     }
 
+    /// The name under which jobs are dispatched to it; empty: the server dispatches it to each new room.
+    #[must_use]
+    pub fn agent_name(&self) -> &str {
+        &self.setup.parts.settings.rules.agent_name
+    }
+
+    /// Its deployment, which a dispatch has to name, too; empty: none.
+    #[must_use]
+    pub fn deployment(&self) -> &str {
+        &self.setup.parts.settings.rules.deployment
+    }
+
     /// Runs until it is drained or stopped by its [handle](Self::handle). Lost connections are
     /// re-established.
     ///
@@ -167,7 +179,7 @@ impl Worker {
 
     /// Logs the settings, above all which time limits are set and which are not.
     fn log_start(&self) {
-        let Settings { rules, rooms, checkpoints, coordination, drain_timeout, .. } =
+        let Settings { rules, rooms, checkpoints, coordination, drain_timeout, blocked_after, .. } =
             &self.setup.parts.settings;
         tracing::info!(
             agent = %name(&rules.agent_name),
@@ -185,6 +197,9 @@ impl Worker {
             drain_timeout = ?drain_timeout,
             end_when = ?rules.end_when,
             stale_after = ?rules.stale_after,
+            start_timeout = %or_none(rules.start_timeout),
+            settling = ?rules.settling,
+            blocked_after = ?blocked_after,
             checkpoint_interval = ?checkpoints.interval,
             checkpoint_expiry = ?checkpoints.expiry,
             lease = ?coordination.lease,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_core::{
-    BoxError, CheckpointStore, Config, Coordinator, Job, Lifecycle, MAX_LEASE, MIN_LEASE, PubSub,
+    BoxError, CheckpointStore, Config, ConfigProblem, Coordinator, Job, Lifecycle, MAX_LEASE, MIN_LEASE,
+    PubSub,
 };
 use agent_rtc::{AutoSubscribe, BoxFuture, E2eeOptions};
 
@@ -120,6 +121,14 @@ impl Settings {
     /// Checks what the types do not enforce.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.rules.check()?;
+        let times = [
+            ("join_timeout", self.rooms.join_timeout),
+            ("room_reconnect_timeout", self.rooms.reconnect_timeout),
+            ("blocked_after", self.blocked_after),
+        ];
+        if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
+            return Err(ConfigProblem::NoTime(name).into());
+        }
         self.checkpoints.check()?;
         self.coordination.check()
     }

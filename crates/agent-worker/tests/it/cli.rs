@@ -100,6 +100,42 @@ async fn a_job_that_takes_too_long_is_a_failure() {
     assert_eq!(STARTED.load(Ordering::Relaxed), 1);
 }
 
+/// Workers of a deployment are offered only what is dispatched to it.
+#[tokio::test]
+async fn a_job_is_dispatched_to_the_deployment_of_the_program() {
+    let server = MockServer::start().await.unwrap();
+    let (agent, jobs) = noting(|| Ok(()));
+    for args in [&["simulate"][..], &["connect", "--room", "lobby"]] {
+        assert_eq!(run(server.worker(agent.clone()).deployment("blue"), args).await, 0, "{args:?}");
+    }
+    assert_eq!(jobs.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_time_limit_of_the_command_line_overrides_those_of_the_program() {
+    async fn slow(_: JobContext) -> JobResult {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok(())
+    }
+    let server = MockServer::start().await.unwrap();
+    let worker = || server.worker(slow).max_job_timeout(Duration::from_millis(50));
+    assert_eq!(run(worker(), &["simulate"]).await, 1);
+    assert_eq!(run(worker(), &["simulate", "--timeout", "20s"]).await, 0);
+    assert_eq!(run(worker(), &["simulate", "--timeout", "0"]).await, 2);
+}
+
+/// Handlers that wait for the end of their job end in good order.
+#[tokio::test]
+async fn simulate_cancels_its_job_after_a_time() {
+    async fn waits(ctx: JobContext) -> JobResult {
+        ctx.cancelled().await;
+        Ok(())
+    }
+    let server = MockServer::start().await.unwrap();
+    assert_eq!(run(server.worker(waits), &["simulate", "--cancel-after", "1s"]).await, 0);
+    assert_eq!(run(server.worker(noting(|| Ok(())).0), &["simulate", "--cancel-after", "1h"]).await, 0);
+}
+
 /// A worker without health would not be noticed when it fails.
 #[tokio::test]
 async fn a_taken_port_is_a_failure() {

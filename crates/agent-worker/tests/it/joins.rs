@@ -9,10 +9,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use agent_testkit::{JobSpec, MockConnector, MockServer, ServerEvent};
+use agent_testkit::{JobSpec, MockConnector, MockServer, ServerEvent, run_job};
 use agent_worker::net::NetOptions;
-use agent_worker::room::{AutoSubscribe, JoinError, JoinOptions, JoinRequest, RoomConnector, WebRtc};
-use agent_worker::{Agent, BoxFuture, JobContext, JobResult, Outcome, RetryPolicy, Room, WorkerBuilder};
+use agent_worker::room::{
+    AutoSubscribe, E2eeKey, E2eeOptions, JoinError, JoinOptions, JoinRequest, RoomConnector, WebRtc,
+};
+use agent_worker::{
+    Agent, BoxFuture, JobContext, JobError, JobResult, Outcome, RetryPolicy, Room, WorkerBuilder,
+};
 
 use crate::support::authority::{Authority, authority};
 
@@ -90,6 +94,44 @@ async fn relays_are_forced_by_the_worker_and_the_handler_has_the_last_word() {
         let (_, asked) = failure_of(joins_directly, None, configure).await;
         assert_eq!(asked.iter().map(|request| request.force_relay).collect::<Vec<_>>(), [false]);
     }
+}
+
+/// Otherwise a handler that asks for encryption would publish without it.
+#[tokio::test(start_paused = true)]
+async fn options_for_a_room_that_is_joined_otherwise_are_refused() {
+    async fn encrypts(ctx: JobContext) -> JobResult {
+        ctx.join_with(JoinOptions::new().e2ee(E2eeOptions::shared(E2eeKey::new("passphrase")))).await?;
+        Ok(())
+    }
+    async fn relays(ctx: JobContext) -> JobResult {
+        ctx.join_with(JoinOptions::new().force_relay(true)).await?;
+        Ok(())
+    }
+    for (option, run) in [
+        ("e2ee", run_job(encrypts, JobSpec::room("lobby")).await),
+        ("force_relay", run_job(relays, JobSpec::room("lobby")).await),
+        ("auto_subscribe", run_job(joins, JobSpec::room("lobby")).await),
+    ] {
+        let Outcome::Failed { error } = &run.outcome else { panic!("{option}: {run:?}") };
+        assert!(error.contains(&format!("`{option}`")) && error.contains("`.join_room(false)`"), "{error}");
+        assert!(!error.contains("passphrase"), "{error}");
+    }
+}
+
+/// Each attempt calls it again.
+#[tokio::test(start_paused = true)]
+async fn options_that_the_room_was_joined_with_are_accepted_again() {
+    async fn twice(ctx: JobContext) -> JobResult {
+        let options = JoinOptions::new().auto_subscribe(AutoSubscribe::VideoOnly).force_relay(false);
+        ctx.join_with(options.clone()).await?;
+        ctx.join_with(options).await?;
+        ctx.join().await?;
+        if ctx.attempt() == 1 { Err(JobError::retryable("once more", Duration::ZERO)) } else { Ok(()) }
+    }
+    let run = run_job(twice, JobSpec::room("lobby").worker(|worker| worker.join_room(false))).await;
+    run.assert_success();
+    let same = |worker: WorkerBuilder| worker.auto_subscribe(AutoSubscribe::VideoOnly);
+    run_job(joins, JobSpec::room("lobby").worker(same)).await.assert_success();
 }
 
 #[tokio::test(start_paused = true)]

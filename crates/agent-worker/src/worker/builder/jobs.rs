@@ -26,7 +26,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// The deployment, at most 64 bytes of letters, digits, `.` and `-`.
+    /// The deployment, at most 64 bytes of letters, digits, `.` and `-`. A worker with one is offered only
+    /// the jobs of dispatches that name it, and so none of an automatic dispatch.
     pub fn deployment(mut self, deployment: impl Into<String>) -> Self {
         self.settings.rules.deployment = deployment.into();
         self

@@ -39,6 +39,10 @@ fn problems_name_the_setting_and_the_variable() {
     check(complete().checkpoint_interval(Duration::ZERO), "`checkpoint_interval` is 0ns");
     check(complete().checkpoint_expiry(Duration::from_secs(30)), "`checkpoint_expiry` 30s");
     check(complete().lease(Duration::from_millis(499)), "`lease` is 499ms: set it to 500ms to 3600s");
+    check(complete().join_timeout(Duration::ZERO), "`join_timeout` is 0");
+    check(complete().room_reconnect_timeout(Duration::ZERO), "`room_reconnect_timeout` is 0");
+    check(complete().blocked_after(Duration::ZERO), "`blocked_after` is 0");
+    check(complete().max_connect_attempts(0), "`max_connect_attempts` is 0");
     check(complete(), "none");
 }
 
