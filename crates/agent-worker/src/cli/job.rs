@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use agent_core::{Answer, EndedJob, Job, JobError, JobKind, JobResult, Outcome};
 use agent_net::{DispatchRequest, RoomRequest, ServerApi};
@@ -67,33 +67,37 @@ struct OneJob {
     /// Whose jobs it takes.
     deployment: String,
     api: ServerApi,
-    /// When it is cancelled, counted from its dispatch.
+    /// When it is cancelled, counted from the first call of its handler.
     cancel_after: Option<Duration>,
+    /// Notified when its handler is called.
+    begun: Arc<Notify>,
     ends: mpsc::UnboundedReceiver<EndedJob>,
 }
 
 impl OneJob {
     fn prepare(worker: WorkerBuilder) -> Result<Self, CliError> {
         let (sender, ends) = mpsc::unbounded_channel();
+        let begun = Arc::new(Notify::new());
         let name = format!("one-job-{}", unique());
         let worker = worker
             .only_name(name.clone())
             .max_connect_attempts(CONNECTS)
-            .wrapped(|inner| Arc::new(Watched { inner, ends: sender }))
+            .wrapped(|inner| Arc::new(Watched { inner, begun: Arc::clone(&begun), ends: sender }))
             .build()?;
         let parts = &worker.setup.parts;
         let (rules, api) = (&parts.settings.rules, parts.api.clone());
         let (kind, deployment) = (rules.kind, rules.deployment.clone());
-        Ok(Self { worker, name, kind, deployment, api, cancel_after: None, ends })
+        Ok(Self { worker, name, kind, deployment, api, cancel_after: None, begun, ends })
     }
 
     async fn run(self, room: String, metadata: String) -> Result<(), CliError> {
-        let Self { worker, name, kind, deployment, api, cancel_after, mut ends } = self;
+        let Self { worker, name, kind, deployment, api, cancel_after, begun, mut ends } = self;
         let handle = worker.handle();
         let within = worker.drain_timeout();
         let request = DispatchRequest::new(name, &room).metadata(metadata).deployment(deployment);
         let job = async {
-            let end = job_of(&handle, &api, kind, request, cancel_after, &mut ends).await;
+            let end =
+                job_of(&handle, &api, kind, request, cancelled_by(&begun, cancel_after), &mut ends).await;
             handle.start_drain(within);
             end
         };
@@ -110,7 +114,7 @@ async fn job_of(
     api: &ServerApi,
     kind: JobKind,
     request: DispatchRequest,
-    cancel_after: Option<Duration>,
+    cancelled: impl Future<Output = ()>,
     ends: &mut mpsc::UnboundedReceiver<EndedJob>,
 ) -> Result<Option<EndedJob>, JobRunError> {
     let stopped = handle.stopped();
@@ -136,12 +140,6 @@ async fn job_of(
         tracing::info!(room = %name(&room), "dispatched: waiting {} (Ctrl-C cancels it)", line(wait));
         Ok(())
     };
-    let cancelled = async {
-        match cancel_after {
-            Some(after) => tokio::time::sleep(after).await,
-            None => std::future::pending().await,
-        }
-    };
     tokio::pin!(dispatched, cancelled);
     let (mut is_dispatched, mut is_cancelled) = (false, false);
     loop {
@@ -152,8 +150,7 @@ async fn job_of(
                 result?;
                 is_dispatched = true;
             }
-            () = &mut cancelled, if is_dispatched && !is_cancelled => {
-                tracing::info!("cancelling the job, {cancel_after:?} after its dispatch");
+            () = &mut cancelled, if !is_cancelled => {
                 handle.start_drain(Duration::ZERO);
                 is_cancelled = true;
             }
@@ -161,6 +158,14 @@ async fn job_of(
             _ = &mut stopped => return Ok(ends.try_recv().ok()),
         }
     }
+}
+
+/// Waits until the job is to be cancelled: this long after the first call of its handler.
+async fn cancelled_by(begun: &Notify, after: Option<Duration>) {
+    let Some(after) = after else { return std::future::pending().await };
+    begun.notified().await;
+    tokio::time::sleep(after).await;
+    tracing::info!(?after, "cancelling the job (`--cancel-after`)");
 }
 
 /// Prints how the job ended.
@@ -181,9 +186,10 @@ pub(super) fn unique() -> String {
     format!("{:08x}", fastrand::u32(..))
 }
 
-/// An agent that reports its ended jobs.
+/// An agent that reports the calls of its handler, and its ended jobs.
 struct Watched {
     inner: Arc<dyn AnyAgent>,
+    begun: Arc<Notify>,
     ends: mpsc::UnboundedSender<EndedJob>,
 }
 
@@ -197,6 +203,7 @@ impl AnyAgent for Watched {
     }
 
     fn run(self: Arc<Self>, ctx: JobContext) -> BoxFuture<'static, JobResult> {
+        self.begun.notify_one();
         Arc::clone(&self.inner).run(ctx)
     }
 
