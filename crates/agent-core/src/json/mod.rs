@@ -149,6 +149,8 @@ impl Formatter for Strict<'_> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check<T: Serialize>(value: T, expected: &str) {
@@ -261,5 +263,16 @@ mod tests {
         assert!(serde_json::from_slice::<Link>(&json).is_err(), "the limit is serde_json's own");
         let too_deep = to_json(&chain(1_500), 1_000).expect_err("too deep").to_string();
         assert!(too_deep.len() < 1_000, "{too_deep}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_finite_float_reads_back_unchanged(bits: u64) {
+            let (float, short) = (f64::from_bits(bits), f32::from_bits(bits as u32));
+            prop_assume!(float.is_finite() && short.is_finite());
+            let json = to_json(&(float, short), 1_000).expect("JSON");
+            let (read, read_short): (f64, f32) = serde_json::from_slice(&json).expect("read");
+            prop_assert_eq!((read.to_bits(), read_short.to_bits()), (float.to_bits(), short.to_bits()));
+        }
     }
 }
