@@ -9,12 +9,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, ScriptInvocation, Value};
-use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
 use agent_net::{ByteStream, NetOptions, connect_stream};
@@ -49,13 +48,22 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Redis {
     settings: Settings,
-    connection: Arc<Mutex<Shared>>,
+    shared: Arc<Shared>,
 }
 
 /// The connection that all clones use.
 #[derive(Default)]
 struct Shared {
-    last: u64,
+    /// Held by the operation that connects: the others wait for its connection.
+    connecting: tokio::sync::Mutex<()>,
+    /// Never held while something is awaited, so that an operation at its limit need not wait for it.
+    current: Mutex<Current>,
+}
+
+#[derive(Default)]
+struct Current {
+    /// Counts the connections; it is the number of this one, or of the last one.
+    number: u64,
     connection: Option<Connection>,
 }
 
@@ -67,8 +75,6 @@ struct Settings {
 }
 
 struct Connection {
-    /// Unique among the connections of one `Redis`.
-    number: u64,
     commands: MultiplexedConnection,
     /// Reads and writes; aborted when this value is dropped.
     driver: AbortHandle,
@@ -220,7 +226,7 @@ impl Redis {
         F: Future<Output = redis::RedisResult<T>>,
     {
         let server = self.settings.address.to_string();
-        // The number of the connection that was used last.
+        // The number of the connection that was used last; that of the first one is 1.
         let mut number = 0;
         let attempts = async {
             let mut retried = false;
@@ -236,7 +242,7 @@ impl Redis {
                 let broken = answer.is_none() && error.is_unrecoverable_error();
                 let next = answer::next(broken, &meaning, reused, retried);
                 if next != Next::Fail {
-                    self.forget(this).await;
+                    self.shared.forget(this);
                 }
                 if next == Next::DropAndRetry {
                     tracing::debug!(server = %line(&server), answer = answer.map(|answer| tracing::field::display(line(answer))), "reconnecting to Redis");
@@ -250,22 +256,22 @@ impl Redis {
             return result;
         }
         // It may be half open.
-        self.forget(number).await;
+        self.shared.forget(number);
         Err(RedisError::timeout(&server, limit))
     }
 
     fn of(settings: Settings) -> Self {
-        Self { settings, connection: Arc::default() }
+        Self { settings, shared: Arc::default() }
     }
 
     /// The shared connection, its number, and whether it existed before.
     async fn connection(&self) -> Result<(MultiplexedConnection, u64, bool), RedisError> {
-        let mut shared = self.connection.lock().await;
-        if let Some(connection) = &shared.connection
-            // The runtime that drove it may be gone, in a program with several.
-            && !connection.driver.is_finished()
-        {
-            return Ok((connection.commands.clone(), connection.number, true));
+        if let Some((commands, number)) = self.shared.connection() {
+            return Ok((commands, number, true));
+        }
+        let _connecting = self.shared.connecting.lock().await;
+        if let Some((commands, number)) = self.shared.connection() {
+            return Ok((commands, number, true));
         }
         let stream = self.settings.connect().await?;
         // The operation has the time limit. We log in ourselves, as the library hides the server's answer to
@@ -275,21 +281,40 @@ impl Redis {
         let (commands, driver) = MultiplexedConnection::new_with_config(&login, stream, config)
             .await
             .map_err(|error| RedisError::of_login(&self.settings.address.to_string(), error))?;
-        let driver = tokio::spawn(driver).abort_handle();
-        shared.last += 1;
-        let number = shared.last;
-        let connection = Connection { number, commands: commands.clone(), driver };
+        let connection =
+            Connection { commands: commands.clone(), driver: tokio::spawn(driver).abort_handle() };
         self.settings.log_in(commands.clone()).await?;
-        shared.connection = Some(connection);
-        Ok((commands, number, false))
+        Ok((commands, self.shared.set(connection), false))
+    }
+}
+
+impl Shared {
+    /// The current connection and its number.
+    fn connection(&self) -> Option<(MultiplexedConnection, u64)> {
+        let current = self.current();
+        let connection = current.connection.as_ref()?;
+        // The runtime that drove it may be gone, in a program with several.
+        (!connection.driver.is_finished()).then(|| (connection.commands.clone(), current.number))
     }
 
-    /// Drops the shared connection, if it is still this one.
-    async fn forget(&self, number: u64) {
-        let mut shared = self.connection.lock().await;
-        if shared.connection.as_ref().is_some_and(|connection| connection.number == number) {
-            shared.connection = None;
+    /// Makes this one the current connection, and returns its number.
+    fn set(&self, connection: Connection) -> u64 {
+        let mut current = self.current();
+        current.number += 1;
+        current.connection = Some(connection);
+        current.number
+    }
+
+    /// Drops the current connection, if it is still this one.
+    fn forget(&self, number: u64) {
+        let mut current = self.current();
+        if current.number == number {
+            current.connection = None;
         }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -381,7 +406,15 @@ impl fmt::Debug for Redis {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    async fn listener() -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").await.unwrap()
+    }
 
     #[test]
     fn nothing_shows_a_password() {
@@ -389,5 +422,26 @@ mod tests {
         assert_eq!(format!("{redis:?}"), "Redis(h:6379)");
         assert_eq!(redis.key("lease", "lobby"), "acme:staging:lease:lobby");
         assert_eq!(Redis::new("redis://h").unwrap().key("topic", "t"), "livekit-agents:topic:t");
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Of two operations on a server that accepts connections and is silent, the second one waits for the
+    /// connection that the first one makes.
+    #[tokio::test]
+    async fn an_operation_ends_within_its_limit_while_another_one_connects() {
+        static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new("return 1".to_owned()));
+        let listener = listener().await;
+        let redis = Redis::new(&format!("redis://{}", listener.local_addr().unwrap())).unwrap().timeout(LONG);
+        let first = tokio::spawn({
+            let redis = redis.clone();
+            async move { redis.ping().await }
+        });
+        let _silent = listener.accept().await.unwrap();
+        let call = SCRIPT.key("k".to_owned());
+        let error = redis.script_within::<i64>(Duration::from_millis(100), &call).await.unwrap_err();
+        assert!(matches!(error, RedisError::Timeout { .. }), "{error}");
+        assert!(!first.is_finished(), "it has taken as long as the first one");
+        first.abort();
     }
 }
