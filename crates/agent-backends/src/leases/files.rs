@@ -15,14 +15,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use agent_core::{AcquireResult, CoordinationError, Coordinator, FencedValue, LeaseRecord};
 use agent_proto::BoxFuture;
 
 /// Records are locked in groups, so that unused ones can be removed: a file that serves as a lock cannot.
 const LOCKS: usize = 16;
-/// How long another process may hold a lock. A step takes some milliseconds; a longer hold means that the
-/// process was stopped within one.
+/// How long a step waits for its lock, in all. Another process holds one for some milliseconds; a longer hold
+/// means that it was stopped within a step.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 /// Interval of the attempts to take a held lock.
 const LOCK_RETRY: Duration = Duration::from_millis(1);
@@ -75,27 +76,27 @@ impl FileCoordinator {
             return Err(CoordinationError::Folder { path: folder, source });
         }
         let coordinator = Self { folder: folder.into(), turns: Default::default() };
-        let locks: Result<Vec<File>, _> = (0..LOCKS).map(|group| coordinator.lock(group)).collect();
+        let until = Instant::now() + LOCK_LIMIT;
+        let locks: Result<Vec<File>, _> = (0..LOCKS).map(|group| coordinator.lock(group, until)).collect();
         let _all_of_it = locks?;
         remove_old(&coordinator.folder);
         Ok(coordinator)
     }
 
+    fn lock_path(&self, group: usize) -> PathBuf {
+        self.folder.join(format!("lock-{group}"))
+    }
+
     /// Waits for the lock of a group of records. Dropping it unlocks.
-    fn lock(&self, group: usize) -> Result<File, CoordinationError> {
-        let path = self.folder.join(format!("lock-{group}"));
+    fn lock(&self, group: usize, until: Instant) -> Result<File, CoordinationError> {
+        let path = self.lock_path(group);
         let file = File::options().create(true).write(true).truncate(false).open(&path);
         let file = file.map_err(problem(&path, "opened"))?;
-        let since = Instant::now();
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_LIMIT => {
-                    std::thread::sleep(LOCK_RETRY)
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(problem(&path, "locked")(io::ErrorKind::TimedOut.into()));
-                }
+                Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOCK_RETRY),
+                Err(TryLockError::WouldBlock) => return Err(locked_too_long(&path)),
                 Err(TryLockError::Error(error)) => return Err(problem(&path, "locked")(error)),
             }
         }
@@ -109,9 +110,13 @@ impl FileCoordinator {
     ) -> Result<T, CoordinationError> {
         let (this, path) = (self.clone(), path_of(&self.folder, key));
         let group = key.bytes().fold(0, |sum: usize, byte| (sum * 31 + usize::from(byte)) % LOCKS);
-        let turn = self.turns.get(group).cloned().unwrap_or_default().lock_owned().await;
+        // The wait for a turn counts, too: each of those before it may wait for the lock as long.
+        let until = Instant::now() + LOCK_LIMIT;
+        let turn = self.turns.get(group).cloned().unwrap_or_default().lock_owned();
+        let turn = timeout(LOCK_LIMIT, turn).await;
+        let turn = turn.map_err(|_| locked_too_long(&self.lock_path(group)))?;
         blocking(move || {
-            let (_turn, _lock) = (turn, this.lock(group)?);
+            let (_turn, _lock) = (turn, this.lock(group, until)?);
             let before = read_record(&path)?;
             let mut record = before.clone();
             let answer = step(&mut record, now(), &path)?;
@@ -286,6 +291,10 @@ fn problem(path: &Path, verb: &'static str) -> impl FnOnce(io::Error) -> Coordin
     move |source| CoordinationError::File { path, verb, source }
 }
 
+fn locked_too_long(path: &Path) -> CoordinationError {
+    problem(path, "locked")(io::ErrorKind::TimedOut.into())
+}
+
 fn damaged(path: &Path) -> CoordinationError {
     let what = "it is damaged: remove it while no worker that uses it runs";
     problem(path, "understood")(io::Error::new(io::ErrorKind::InvalidData, what))
@@ -375,7 +384,8 @@ mod tests {
     async fn a_lock_that_is_not_released_is_an_error_after_a_timeout() {
         let folder = tempfile::tempdir().unwrap();
         let coordinator = FileCoordinator::open(folder.path()).unwrap();
-        let locks: Vec<File> = (0..LOCKS).map(|group| coordinator.lock(group).unwrap()).collect();
+        let locks: Vec<File> =
+            (0..LOCKS).map(|group| coordinator.lock(group, Instant::now()).unwrap()).collect();
         let error = coordinator.acquire("room", "a", LEASE).await.unwrap_err();
         assert!(error.to_string().contains("cannot be locked"), "{error}");
         drop(locks);
@@ -383,10 +393,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn steps_that_wait_for_the_same_lock_all_end_at_the_timeout() {
+        let folder = tempfile::tempdir().unwrap();
+        let coordinator = FileCoordinator::open(folder.path()).unwrap();
+        let _hang: Vec<File> =
+            (0..LOCKS).map(|group| coordinator.lock(group, Instant::now()).unwrap()).collect();
+        let begun = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..10 {
+            let coordinator = coordinator.clone();
+            tasks.spawn(async move { coordinator.write("room", 1, format!("{n}").into()).await });
+        }
+        for result in tasks.join_all().await {
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains("cannot be locked"), "{error}");
+        }
+        // One after the other, they would take ten times as long.
+        assert!(begun.elapsed() < LOCK_LIMIT * 4, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
     async fn a_lock_that_hangs_blocks_one_thread_only() {
         let folder = tempfile::tempdir().unwrap();
         let coordinator = FileCoordinator::open(folder.path()).unwrap();
-        let _hang: Vec<File> = (0..LOCKS).map(|group| coordinator.lock(group).unwrap()).collect();
+        let _hang: Vec<File> =
+            (0..LOCKS).map(|group| coordinator.lock(group, Instant::now()).unwrap()).collect();
         let mut tasks = tokio::task::JoinSet::new();
         for n in 0..600 {
             let coordinator = coordinator.clone();
@@ -397,7 +428,7 @@ mod tests {
         }
         // Names of hosts are looked up on these threads, for one.
         let other = tokio::task::spawn_blocking(|| {});
-        tokio::time::timeout(LOCK_LIMIT / 2, other).await.expect("a thread is free").unwrap();
+        timeout(LOCK_LIMIT / 2, other).await.expect("a thread is free").unwrap();
     }
 
     fn make_old(path: &Path) {
