@@ -46,7 +46,7 @@ impl Address {
         };
         let host = match url.host() {
             Some(Host::Domain("")) | None => return Err(problem(without_host(text))),
-            Some(Host::Domain(name)) => name.to_owned(),
+            Some(Host::Domain(name)) => host_of(name).map_err(problem)?,
             Some(Host::Ipv4(address)) => address.to_string(),
             Some(Host::Ipv6(address)) => address.to_string(),
         };
@@ -123,6 +123,15 @@ pub(super) fn check_prefix(prefix: &str) -> Result<(), RedisError> {
     Ok(())
 }
 
+/// The host as it is looked up: a name with letters beyond ASCII in the form that DNS has. A URL parser does
+/// this for the schemes of the web alone, and percent-encodes the letters of others.
+fn host_of(name: &str) -> Result<String, &'static str> {
+    if !name.contains('%') {
+        return Ok(name.to_owned());
+    }
+    Host::parse(name).map(|host| host.to_string()).map_err(|_| NO_HOST_NAME)
+}
+
 /// Decodes percent-encoding.
 fn decoded(text: &str) -> Result<String, &'static str> {
     match percent_decode_str(text).decode_utf8() {
@@ -131,6 +140,7 @@ fn decoded(text: &str) -> Result<String, &'static str> {
     }
 }
 
+const NO_HOST_NAME: &str = "its host has a character in it that no host has";
 const UNESCAPED: &str = "a / ? or # in its user or password must be written as %2F, %3F or %23";
 
 /// The problem of a URL without a host, or with an invalid part behind it: perhaps a sign in the password
@@ -158,7 +168,7 @@ fn not_a_url(text: &str, error: url::ParseError) -> &'static str {
         url::ParseError::EmptyHost => "it names no host",
         url::ParseError::RelativeUrlWithoutBase => "it must begin with redis:// or rediss://",
         url::ParseError::InvalidIpv6Address => "what is in its brackets is no IPv6 address",
-        url::ParseError::InvalidDomainCharacter => "its host has a character in it that no host has",
+        url::ParseError::InvalidDomainCharacter => NO_HOST_NAME,
         _ => "it is no URL",
     };
     behind_the_host(text, otherwise)
@@ -201,6 +211,17 @@ mod tests {
         check("redis://:@h", "h:6379 tls=false db=0 None None livekit-agents");
         check("redis://h/%31?prefix=acme:staging", "h:6379 tls=false db=1 None None acme:staging");
         check("redis://h?prefix=eu%2Fstaging", "h:6379 tls=false db=0 None None eu/staging");
+        // A name is looked up in the form that DNS has.
+        check(
+            "redis://me:pw@müller.example:1/2",
+            "xn--mller-kva.example:1 tls=false db=2 Some(\"me\") Some(\"pw\") livekit-agents",
+        );
+        check("rediss://BÜCHER.example", "xn--bcher-kva.example:6379 tls=true db=0 None None livekit-agents");
+        check(
+            "redis://m%C3%BCller.example",
+            "xn--mller-kva.example:6379 tls=false db=0 None None livekit-agents",
+        );
+        check("redis://Redis_1.internal", "Redis_1.internal:6379 tls=false db=0 None None livekit-agents");
     }
 
     #[test]
@@ -224,6 +245,8 @@ mod tests {
         check("redis://::1", "an IPv6 address in it must be in brackets: [::1]");
         check("redis://u:p@::1:6379/0", "an IPv6 address in it must be in brackets: [::1]");
         check("redis://[::x]", "what is in its brackets is no IPv6 address");
+        check("redis://a%20b", "its host has a character in it that no host has");
+        check("redis://xn--\u{fc}.example", "its host has a character in it that no host has");
         check("redis://:a\tb@h", "it has a control character in it, such as a line break");
         let not_utf8 = "it has bytes behind % signs that are no UTF-8; a % that means itself is written %25";
         check("redis://:%FF@h", not_utf8);
