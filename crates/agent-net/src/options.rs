@@ -67,10 +67,24 @@ enum Proxy {
 
 /// A proxy address that cannot be used. The error does not repeat it, as it may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the proxy address cannot be used: give one like http://proxy.example.com:3128 or socks5://proxy.example.com:1080"
-)]
-pub struct ProxyUrlError;
+#[non_exhaustive]
+pub enum ProxyUrlError {
+    /// It cannot be parsed, or has another scheme.
+    #[error(
+        "the proxy address cannot be used: give one like http://proxy.example.com:3128 or socks5://proxy.example.com:1080"
+    )]
+    Invalid,
+    /// A sign in the user or the password ends it.
+    #[error(
+        "the proxy address cannot be used: an @ / ? or # in its user or password must be written as %40, %2F, %3F or %23"
+    )]
+    Unescaped,
+    /// There is no port behind the colon after the host.
+    #[error(
+        "the proxy address cannot be used: its port is no number from 0 to 65535; give one like http://proxy.example.com:3128"
+    )]
+    Port,
+}
 
 impl Default for NetOptions {
     /// No proxy, the platform's certificates, 10 s to connect, messages of at most 2 MiB. Does not read the
@@ -110,16 +124,20 @@ impl NetOptions {
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| var(name).filter(|value| !value.is_empty());
         let either = |name: &str| set(name).or_else(|| set(&name.to_ascii_lowercase())).unwrap_or_default();
-        for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
+        let proxy = |name: &str| {
             let value = either(name);
-            if !value.is_empty() && intercept(&explicit(&value), "http", "host.invalid").is_none() {
-                tracing::warn!(variable = name, "{}; the variable is ignored", line(ProxyUrlError));
+            match explicit(&value) {
+                Err(error) if !value.is_empty() => {
+                    tracing::warn!(variable = name, "{}; the variable is ignored", line(error));
+                    String::new()
+                }
+                _ => value,
             }
-        }
+        };
         let matcher = Matcher::builder()
-            .all(either("ALL_PROXY"))
-            .http(either("HTTP_PROXY"))
-            .https(either("HTTPS_PROXY"))
+            .all(proxy("ALL_PROXY"))
+            .http(proxy("HTTP_PROXY"))
+            .https(proxy("HTTPS_PROXY"))
             .no(either("NO_PROXY"))
             .build();
         Self {
@@ -138,14 +156,14 @@ impl NetOptions {
     }
 
     /// Connects through this proxy, whatever the environment: `http`, `https` or `socks5`, as in
-    /// `http://user:password@proxy.example.com:3128`.
+    /// `http://user:password@proxy.example.com:3128`. User and password may be percent-encoded (`%41` for
+    /// `A`); `@`, `/`, `?`, `#` and `%` must be.
     ///
     /// # Errors
-    /// [`ProxyUrlError`] if the address cannot be parsed or has another scheme.
+    /// [`ProxyUrlError`] if the address cannot be parsed or has another scheme, or if a part of the password
+    /// would be taken for the host.
     pub fn proxy(mut self, address: &str) -> Result<Self, ProxyUrlError> {
-        let matcher = explicit(address);
-        intercept(&matcher, "http", "host.invalid").ok_or(ProxyUrlError)?;
-        self.proxy = Proxy::Explicit(Arc::new(matcher));
+        self.proxy = Proxy::Explicit(Arc::new(explicit(address)?));
         Ok(self)
     }
 
@@ -252,8 +270,29 @@ impl NetOptions {
     }
 }
 
-fn explicit(address: &str) -> Matcher {
-    Matcher::builder().all(address).build()
+/// The rule that sends everything to this proxy.
+fn explicit(address: &str) -> Result<Matcher, ProxyUrlError> {
+    check_authority(address)?;
+    let matcher = Matcher::builder().all(address).build();
+    intercept(&matcher, "http", "host.invalid").ok_or(ProxyUrlError::Invalid)?;
+    Ok(matcher)
+}
+
+/// Refuses what the library would take for another host: it ends the user at the first `@`, and the host at
+/// the first `/`, `?` or `#`; and it ignores a port that is none.
+fn check_authority(address: &str) -> Result<(), ProxyUrlError> {
+    let (_, rest) = address.split_once("://").unwrap_or(("", address));
+    let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if behind.contains('@') || authority.matches('@').count() > 1 {
+        return Err(ProxyUrlError::Unescaped);
+    }
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    // The colons of an IPv6 address are in brackets.
+    let (_, after_brackets) = host.rsplit_once(']').unwrap_or(("", host));
+    match after_brackets.rsplit_once(':') {
+        Some((_, port)) if !port.is_empty() && port.parse::<u16>().is_err() => Err(ProxyUrlError::Port),
+        _ => Ok(()),
+    }
 }
 
 fn intercept(matcher: &Matcher, scheme: &str, host: &str) -> Option<Intercept> {
@@ -342,7 +381,45 @@ mod tests {
         assert!(!format!("{options:?}").contains("s3cret"), "{options:?}");
         assert_eq!(proxy_of(&options.no_proxy(), "ws://media.example.com"), None);
         for wrong in ["", "ftp://proxy", "socks4://proxy:1", "http://", "http://a b"] {
-            assert_eq!(NetOptions::default().proxy(wrong).map(|_| ()), Err(ProxyUrlError), "{wrong}");
+            let refused = NetOptions::default().proxy(wrong).map(|_| ());
+            assert_eq!(refused, Err(ProxyUrlError::Invalid), "{wrong}");
+        }
+    }
+
+    /// Else a part of a password would be looked up as the host, and shown.
+    #[test]
+    fn a_proxy_address_with_unescaped_signs_in_the_password_is_refused_without_showing_it() {
+        for wrong in [
+            "http://me:s3@cret@proxy:3128",
+            "http://me:12/s3@cret@proxy:3128",
+            "http://me:12/34s3cret@proxy:3128",
+            "http://me:s3/cret@proxy:3128",
+            "http://me:s3?cret@proxy:3128",
+            "http://me:s3#cret@proxy:3128",
+            "socks5://me:s3/cret@proxy:1080",
+            "me:s3@cret@proxy:3128",
+        ] {
+            let error = NetOptions::default().proxy(wrong).expect_err(wrong);
+            let text = error.to_string();
+            assert!(text.contains("must be written as %40, %2F, %3F or %23"), "{wrong}: {text}");
+            for shown in [text, format!("{error:?}"), format!("{:?}", from(&[("ALL_PROXY", wrong)]))] {
+                assert!(!shown.contains("cret") && !shown.contains("s3"), "{wrong}: {shown}");
+            }
+            let ignored = from(&[("HTTPS_PROXY", wrong), ("ALL_PROXY", "http://all:3")]);
+            assert_eq!(proxy_of(&ignored, "wss://media.example.com").as_deref(), Some("http://all:3/"));
+        }
+        for wrong in ["http://proxy:s3cret", "http://proxy:70000", "http://me:pw@[::1]:x"] {
+            let error = NetOptions::default().proxy(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("its port is no number from 0 to 65535"), "{wrong}: {error}");
+        }
+        for (right, proxy) in [
+            ("http://me:s%2F%40%3F%23@proxy:3128", "http://proxy:3128/"),
+            ("http://me:pw@[::1]:3128/", "http://[::1]:3128/"),
+            ("socks5://[2001:db8::1]", "socks5://[2001:db8::1]/"),
+            ("me:p:w@proxy", "http://proxy/"),
+        ] {
+            let options = NetOptions::default().proxy(right).unwrap();
+            assert_eq!(proxy_of(&options, "wss://media.example.com").as_deref(), Some(proxy), "{right}");
         }
     }
 
