@@ -11,7 +11,7 @@ use crate::token::TokenError;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What users have to check, under the names of the settings.
-const URL: &str = "the server URL (`.url(…)` or LIVEKIT_URL)";
+pub(crate) const URL: &str = "the server URL (`.url(…)` or LIVEKIT_URL)";
 const PROXY: &str = "the proxy settings (`.net(…)`, or HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY)";
 const CREDENTIALS: &str =
     "the API key and secret (`.credentials(…)`, or LIVEKIT_API_KEY and LIVEKIT_API_SECRET)";

@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::token::AccessToken;
 
+/// What precedes service and method in the URL of a call, behind the server's base path.
+pub(super) const SERVICES: &str = "/twirp/livekit.";
+
 /// A call that this client makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {

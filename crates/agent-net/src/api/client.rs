@@ -3,23 +3,24 @@
 use std::fmt;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
 use agent_proto::{Secret, decode, encode};
 
-use super::call::{Call, Grant};
+use super::call::{Call, Grant, SERVICES};
 use super::error::{ApiError, ErrorBody};
 use super::request::{ApiRequest, HttpError, MAX_BODY_LEN};
 use super::retry::{Failure, attempt_end, retry_delay};
 use crate::failover::{WRONG_REGION, other_regions};
 use crate::http_client::HttpClient;
 use crate::options::NetOptions;
+use crate::refusal::retry_after;
 use crate::region_list::is_cloud_host;
 use crate::server_url::ServerUrl;
 use crate::token::{AccessToken, TokenError};
@@ -37,9 +38,10 @@ const TOKEN_TTL: Duration = Duration::from_secs(120);
 ///
 /// Each call has a token of its own, which permits this call alone and for two minutes. A call takes at most
 /// 10 s, and a request or a response at most 10 MiB. It is repeated, at most twice, when the server was not
-/// reached, and when the connection is lost before the response if a repeat has no other effect; the dispatch
-/// of an agent and what removes something is not. With a project of LiveKit Cloud the repeat goes to another
-/// of its regions.
+/// reached, and when the connection is lost before the response, something in front of the server could not
+/// reach it, or there were too many requests (429), if a repeat has no other effect; the dispatch of an agent
+/// and what removes something is not. It waits as long as `Retry-After` demands, within these 10 s. With a
+/// project of LiveKit Cloud the repeat goes to another of its regions.
 ///
 /// Connects as [`NetOptions`] specify; by default without a proxy, and with TLS checked against the
 /// platform's certificates.
@@ -144,53 +146,60 @@ impl ServerApi {
             return Err(ApiError::TooLarge { method, len: body.len(), limit: MAX_BODY_LEN });
         }
         let token = self.credentials.token(grant)?;
-        let (own_url, id) = (format!("{}/twirp/livekit.{method}", self.base), random_id()?);
+        let (own_url, id) = (format!("{}{SERVICES}{method}", self.base), random_id()?);
         let mut request = ApiRequest { url: own_url.clone(), token: &token, id: &id, body };
         let end = Instant::now() + timeout;
         let is_shared = call.is_repeatable() && self.has_regions();
         let (mut attempts, mut regions) = (1, None);
-        let (status, body) = loop {
+        let response = loop {
             let until = attempt_end(Instant::now(), end, attempts, is_shared);
             let posted = timeout_at(until, self.post(&request)).await;
             let posted = posted.unwrap_or_else(|late| Err((Failure::NoResponse, late.into())));
             let failure = match &posted {
-                Ok((status, _)) if status.as_u16() == WRONG_REGION => Failure::WrongRegion,
-                Ok((status, body)) if is_from_gateway(status.as_u16(), body) => Failure::Gateway,
-                Ok(_) => break posted,
-                Err((failure, _)) => *failure,
+                Ok(response) => failure_of(response),
+                Err((failure, _)) => Some(*failure),
             };
-            match retry_delay(failure, call.is_repeatable(), attempts) {
-                // A call whose time is over is not repeated.
-                Some(delay) if Instant::now() + delay < end => {
-                    if regions.is_none() {
-                        let listed = self.regions(&own_url, &token, failure, end).await;
-                        regions = Some(listed.into_iter());
-                    }
-                    match regions.as_mut().and_then(Iterator::next) {
-                        Some(region) => request.url = region.into(),
-                        None => sleep(delay).await,
-                    }
+            let Some(failure) = failure else { break posted };
+            // A call whose time is over is not repeated.
+            let has_time = |delay| delay < end.saturating_duration_since(Instant::now());
+            let delay = retry_delay(failure, call.is_repeatable(), attempts);
+            let Some(delay) = delay.filter(|delay| has_time(*delay)) else { break posted };
+            if regions.is_none() && failure.may_work_elsewhere() {
+                let listed = self.regions(&own_url, &token, failure, end).await;
+                regions = Some(listed.into_iter());
+            }
+            let region = regions.as_mut().filter(|_| failure.may_work_elsewhere()).and_then(Iterator::next);
+            if let Some(region) = region {
+                request.url = region.into();
+            } else {
+                let response = posted.as_ref().ok();
+                let demanded = response.and_then(|it| retry_after(it.headers(), SystemTime::now()));
+                let delay = delay.max(demanded.unwrap_or_default());
+                if !has_time(delay) {
+                    break posted;
                 }
-                _ => break posted,
+                sleep(delay).await;
             }
             attempts += 1;
-        }
-        .map_err(|(_, source): (Failure, HttpError)| ApiError::Unreachable { method, source })?;
+        };
+        let response = response.map_err(|(_, source)| ApiError::Unreachable { method, source })?;
+        let (status, body) = (response.status(), response.body());
         if status.is_success() {
-            return decode(&body, MAX_BODY_LEN).map_err(|source| ApiError::Malformed { method, source });
+            return decode(body, MAX_BODY_LEN).map_err(|source| ApiError::Malformed { method, source });
         }
-        Err(ApiError::of_response(method, grant, status.as_u16(), &body, token.expose()))
+        if is_redirect(status) {
+            return Err(ApiError::of_redirect(method, &request.url, &response, &token));
+        }
+        Err(ApiError::of_response(method, grant, status.as_u16(), body, token.expose()))
     }
 
     /// Sends a request of a call.
-    async fn post(&self, request: &ApiRequest<'_>) -> Result<(StatusCode, Bytes), (Failure, HttpError)> {
+    async fn post(&self, request: &ApiRequest<'_>) -> Result<Response<Bytes>, (Failure, HttpError)> {
         let request = request.to_http().map_err(|error| (Failure::NotSent, error))?;
-        let (head, body) = match self.http.send(request, MAX_BODY_LEN).await {
-            Ok(response) => response.into_parts(),
-            Err(error) if error.sent => return Err((Failure::NoResponse, error.source)),
-            Err(error) => return Err((Failure::NotSent, error.source)),
-        };
-        Ok((head.status, body))
+        self.http.send(request, MAX_BODY_LEN).await.map_err(|error| {
+            let failure = if error.sent { Failure::NoResponse } else { Failure::NotSent };
+            (failure, error.source)
+        })
     }
 
     /// Whether the server is a project of LiveKit Cloud, so that another of its regions may answer.
@@ -237,9 +246,20 @@ impl fmt::Debug for ServerApi {
     }
 }
 
-/// Whether something in front of the server responded, as it could not reach the server.
-fn is_from_gateway(status: u16, body: &[u8]) -> bool {
-    matches!(status, 502..=504) && ErrorBody::read(body).is_none()
+/// The failure that a response reports, if the call may be sent again for it.
+fn failure_of(response: &Response<Bytes>) -> Option<Failure> {
+    match response.status().as_u16() {
+        WRONG_REGION => Some(Failure::WrongRegion),
+        429 => Some(Failure::TooManyRequests),
+        // Of something in front of the server, which could not reach it.
+        502..=504 if ErrorBody::read(response.body()).is_none() => Some(Failure::Gateway),
+        _ => None,
+    }
+}
+
+/// Whether the server responds that it is elsewhere.
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
 /// 16 random bytes, by which a server knows a repeated request.

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use hyper::Response;
+use hyper::header::LOCATION;
 use serde::Deserialize;
+use url::{Origin, Url};
 
-use agent_proto::DecodeError;
 use agent_proto::text::shorten;
+use agent_proto::{DecodeError, Secret};
 
-use super::call::Grant;
+use super::call::{Grant, SERVICES};
+use crate::error::URL;
+use crate::refusal::redirect_target;
 use crate::token::TokenError;
 
 /// How much of a server's message is kept, in characters.
@@ -60,7 +66,7 @@ pub enum ApiError {
         /// The Twirp code, such as `not_found` or `invalid_argument`; empty if the response was not a Twirp
         /// error.
         code: String,
-        /// The server's message.
+        /// The server's message, or where it redirects to.
         message: String,
     },
     /// No worker accepted a dispatch.
@@ -101,6 +107,31 @@ impl ApiError {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == "not_found")
+    }
+
+    /// The error of a response that redirects the request for `url`. Neither its body nor more of its target
+    /// than the server is shown.
+    pub(super) fn of_redirect(
+        method: &'static str,
+        url: &str,
+        response: &Response<Bytes>,
+        token: &Secret,
+    ) -> Self {
+        let target = || {
+            let location = response.headers().get(LOCATION)?;
+            let target = redirect_target(&Url::parse(url).ok()?, location.as_bytes(), Some(token))?;
+            let server = target.strip_suffix(method).and_then(|target| target.strip_suffix(SERVICES));
+            // Another path may contain more than may be shown: scheme, host and port alone.
+            let origin = || Some(Url::parse(&target).ok()?.origin()).filter(Origin::is_tuple);
+            server.map(str::to_owned).or_else(|| Some(origin()?.ascii_serialization()))
+        };
+        let message = match target() {
+            Some(target) => format!(
+                "it redirects to {target}, which is not followed: give that address as {URL}, if it is your server"
+            ),
+            None => format!("it redirects without a target: check {URL}"),
+        };
+        Self::Refused { method, status: response.status().as_u16(), code: String::new(), message }
     }
 
     /// The error of a response without success. `token` is what its text must not contain.

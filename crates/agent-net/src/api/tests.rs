@@ -21,6 +21,8 @@ use super::*;
 use crate::options::NetOptions;
 use crate::tests::failover::{Cloud, SilentProject, with_region};
 
+mod refusals;
+
 /// A request as a server received it.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
