@@ -1,6 +1,7 @@
 //! Address lookup: resolves a host, orders its addresses, and remembers those that failed.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -36,8 +37,8 @@ const MAX_REMEMBERED: usize = 64;
 /// How long a failed address is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
-/// Resolves addresses and remembers those that accepted a connection and then failed above TCP: for a while
-/// they are tried last, by all clones.
+/// Resolves addresses and remembers those that accepted a connection and then failed above TCP, or never sent
+/// anything useful on it: for a while they are tried last, by all clones.
 #[derive(Clone, Default)]
 pub(crate) struct Addresses {
     resolver: Option<Arc<dyn Resolver>>,
@@ -97,8 +98,49 @@ impl Addresses {
         failed.push_back((address, Instant::now()));
     }
 
-    pub(crate) fn worked(&self, address: SocketAddr) {
+    fn worked(&self, address: SocketAddr) {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, _)| *other != address);
+    }
+
+    /// An open connection to an address, which has not sent anything useful yet.
+    pub(crate) fn unproven(&self, address: SocketAddr) -> Unproven {
+        Unproven { addresses: self.clone(), address, asked: false }
+    }
+}
+
+/// A connection whose address is yet to prove itself: a server that hangs may still accept connections, and
+/// what is in front of it may complete handshakes. Dropped after a request without an answer, it records that
+/// the address failed.
+pub(crate) struct Unproven {
+    addresses: Addresses,
+    address: SocketAddr,
+    asked: bool,
+}
+
+impl Unproven {
+    /// Records that the peer was sent something, or has to send something by itself.
+    pub(crate) fn asked(&mut self) {
+        self.asked = true;
+    }
+
+    /// Records that the peer sent something useful.
+    pub(crate) fn answered(mut self) {
+        self.asked = false;
+        self.addresses.worked(self.address);
+    }
+}
+
+impl Drop for Unproven {
+    fn drop(&mut self) {
+        if self.asked {
+            self.addresses.failed(self.address);
+        }
+    }
+}
+
+impl fmt::Debug for Unproven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unproven").field("address", &self.address).finish_non_exhaustive()
     }
 }
 

@@ -13,12 +13,13 @@ use url::Url;
 use agent_proto::Secret;
 use agent_proto::text::{line, name};
 
-use crate::addresses::dial;
+use crate::addresses::{Unproven, dial};
 use crate::error::ConnectError;
 use crate::options::NetOptions;
 use crate::stream::{Stream, tunnel};
 use crate::tls;
 use crate::upgrade::Upgrade;
+use crate::watched::{DatagramSocket, WatchedStream};
 use crate::websocket::WebSocket;
 
 /// Connects to a `ws` or `wss` address, with a token in the header if there is one.
@@ -32,12 +33,25 @@ pub(crate) async fn open_websocket(
     let upgrade = &Upgrade { url, bearer, endpoint, max_message_size: options.max_message_size };
     upgrade.check()?;
     let handshake = |stream, limit: Limit| limit.on(endpoint, "WebSocket handshake", upgrade.ask(stream));
-    server.open(url, options, handshake).await
+    let (mut socket, unproven) = server.open(url, options, handshake).await?;
+    if let Some(unproven) = unproven {
+        socket.watch(unproven);
+    }
+    Ok(socket)
 }
 
 /// Connects to an `http` or `https` address, for requests.
 pub(crate) async fn connect_http(url: &Url, options: &NetOptions) -> Result<Stream, ConnectError> {
-    Server::of(url, "http", "https")?.open(url, options, |stream, _| ready(Ok(stream))).await
+    let server = Server::of(url, "http", "https")?;
+    server.open(url, options, |stream, _| ready(Ok(stream))).await.map(watched)
+}
+
+/// A stream that records whether the peer of its address answers, if it has one.
+fn watched((stream, unproven): (Stream, Option<Unproven>)) -> Stream {
+    match unproven {
+        Some(unproven) => Box::new(WatchedStream::new(stream, unproven)),
+        None => stream,
+    }
 }
 
 /// A server that is reached over HTTP.
@@ -63,13 +77,14 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Opens a stream by the route of the options, and runs `handshake` on it once the server is connected.
+    /// Opens a stream by the route of the options, and runs `then` on it once the server is connected.
+    /// Without a dialer, the result comes with its address, which is yet to prove itself.
     async fn open<T, F>(
         &self,
         url: &Url,
         options: &NetOptions,
         then: impl Fn(Stream, Limit) -> F,
-    ) -> Result<T, ConnectError>
+    ) -> Result<(T, Option<Unproven>), ConnectError>
     where
         F: Future<Output = Result<T, ConnectError>>,
     {
@@ -95,7 +110,8 @@ impl<'a> Server<'a> {
                 let dialled = dialer.dial(host, port).await;
                 dialled.map_err(|source| ConnectError::unreachable(endpoint, source))
             };
-            return open(limit.on(endpoint, "connection", dialled).await?, limit).await;
+            let opened = open(limit.on(endpoint, "connection", dialled).await?, limit).await?;
+            return Ok((opened, None));
         }
         let Some(proxy) = options.proxy_for(url) else {
             let route = Route { host, port, endpoint, step: "TCP connection", options };
@@ -142,7 +158,7 @@ pub async fn connect_stream(
             Ok(stream)
         }
     };
-    route.try_addresses(Limit::new(options.connect_timeout), open).await
+    route.try_addresses(Limit::new(options.connect_timeout), open).await.map(watched)
 }
 
 /// Connects to a relay (TURN) as to a server of HTTP, through the proxy if there is one, with TLS if
@@ -159,23 +175,23 @@ pub async fn connect_relay(
     // For the rules of proxies.
     let url = Url::parse(&format!("{scheme}://{endpoint}")).map_err(|_| ConnectError::Address)?;
     let server = Server { host, port, endpoint, secure, http: false };
-    server.open(&url, options, |stream, _| ready(Ok(stream))).await
+    server.open(&url, options, |stream, _| ready(Ok(stream))).await.map(watched)
 }
 
 /// A socket that exchanges datagrams with this host alone, at the first of its addresses to which this
-/// machine has a route. `host`: an IPv6 address without brackets.
+/// machine has a route; those that did not answer before come last. `host`: an IPv6 address without brackets.
 pub async fn connect_datagrams(
     host: &str,
     port: u16,
     options: &NetOptions,
-) -> Result<UdpSocket, ConnectError> {
+) -> Result<DatagramSocket, ConnectError> {
     let endpoint = &*format!("{}:{port}", in_url(host));
     let lookup = options.addresses.of(host, port, endpoint);
     let addresses = Limit::new(options.connect_timeout).on(endpoint, "name lookup", lookup).await?;
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
         match datagrams_to(address).await {
-            Ok(socket) => return Ok(socket),
+            Ok(socket) => return Ok(DatagramSocket::new(socket, options.addresses.unproven(address))),
             Err(error) => last = error,
         }
     }
@@ -213,7 +229,7 @@ impl Route<'_> {
         &self,
         limit: Limit,
         open: impl Fn(Stream, Limit) -> F,
-    ) -> Result<T, ConnectError>
+    ) -> Result<(T, Option<Unproven>), ConnectError>
     where
         F: Future<Output = Result<T, ConnectError>>,
     {
@@ -229,10 +245,7 @@ impl Route<'_> {
                 (Err(error), None) => return Err(error),
             };
             match open(Box::new(tcp), limit.share(addresses.len() + 1)).await {
-                Ok(opened) => {
-                    options.addresses.worked(address);
-                    return Ok(opened);
-                }
+                Ok(opened) => return Ok((opened, Some(options.addresses.unproven(address)))),
                 Err(error) => {
                     options.addresses.failed(address);
                     if addresses.is_empty() || !error.is_specific_to_address() {

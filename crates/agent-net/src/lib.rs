@@ -28,6 +28,7 @@ mod tests;
 mod tls;
 mod token;
 mod upgrade;
+mod watched;
 mod websocket;
 
 pub use addresses::Resolver;
@@ -52,4 +53,5 @@ pub use server_url::{ServerUrl, UrlError};
 pub use stream::{ByteStream, Dialer, Stream};
 pub use token::{AccessToken, TokenError, TokenKind, worker_token};
 pub use upgrade::accept_key;
+pub use watched::DatagramSocket;
 pub use websocket::{Outgoing, WebSocket, WebSocketError};

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
+use crate::addresses::Unproven;
 use crate::frames::{CloseReason, Decoder, FrameError, Message, Opcode, Role, encode};
 use crate::stream::Stream;
 
@@ -39,6 +40,8 @@ pub struct WebSocket {
     unflushed: bool,
     /// A close frame was queued or sent.
     closing: bool,
+    /// Until the first message.
+    unproven: Option<Unproven>,
 }
 
 /// A message to send.
@@ -99,7 +102,15 @@ impl WebSocket {
             pong: None,
             unflushed: false,
             closing: false,
+            unproven: None,
         }
+    }
+
+    /// Records that the address failed unless a message with contents arrives, as a server sends one of its
+    /// own accord or as the answer to the first.
+    pub(super) fn watch(&mut self, mut unproven: Unproven) {
+        unproven.asked();
+        self.unproven = Some(unproven);
     }
 
     /// Polls for the next message. After an error or a close there are no more.
@@ -111,6 +122,11 @@ impl WebSocket {
         let mut parts = 0;
         loop {
             if let Some(message) = self.decoder.decode(&mut self.read)? {
+                if matches!(message, Message::Part | Message::Binary(_) | Message::Text(_))
+                    && let Some(unproven) = self.unproven.take()
+                {
+                    unproven.answered();
+                }
                 match &message {
                     Message::Part if parts < MAX_PARTS => {
                         parts += 1;

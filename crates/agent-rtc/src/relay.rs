@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -129,7 +128,7 @@ async fn datagrams(
     net: &NetOptions,
     event_sender: &mpsc::Sender<RelayEvent>,
 ) -> Result<(), String> {
-    let socket: UdpSocket = connect_datagrams(host, port, net).await.map_err(|error| describe(&error))?;
+    let socket = connect_datagrams(host, port, net).await.map_err(|error| describe(&error))?;
     let local = socket.local_addr().map_err(|error| describe_io(&error))?;
     let _ = event_sender.send(RelayEvent::Opened { relay, local }).await;
     let mut buffer = [0; MAX_PIECE];

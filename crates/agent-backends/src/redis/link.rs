@@ -406,9 +406,15 @@ impl fmt::Debug for Redis {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::net::SocketAddr;
     use std::sync::LazyLock;
 
+    use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
+
+    use agent_net::Resolver;
+    use agent_proto::BoxFuture;
 
     use super::*;
 
@@ -443,5 +449,38 @@ mod tests {
         assert!(matches!(error, RedisError::Timeout { .. }), "{error}");
         assert!(!first.is_finished(), "it has taken as long as the first one");
         first.abort();
+    }
+
+    /// A host with these addresses.
+    struct Host(Vec<SocketAddr>);
+
+    impl Resolver for Host {
+        fn resolve(&self, _: &str, _: u16) -> BoxFuture<'_, io::Result<Vec<SocketAddr>>> {
+            Box::pin(async { Ok(self.0.clone()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_answers_nothing_comes_last_next_time() {
+        let (silent, other) = (listener().await, listener().await);
+        let addresses = [&silent, &other].map(|listener| listener.local_addr().unwrap());
+        let mut redis = Redis::new("redis://redis.test").unwrap().timeout(LONG);
+        redis.settings.net = NetOptions::default().resolver(Host(addresses.into()));
+        let asked = async {
+            let mut connection = silent.accept().await.unwrap().0;
+            assert!(connection.read(&mut [0; 4096]).await.unwrap() > 0);
+            connection
+        };
+        let mut connection = tokio::select! {
+            _ = redis.ping() => panic!("nothing was answered"),
+            connection = asked => connection,
+        };
+        // The operation is over, and with it the connection, which a task of its own ends.
+        connection.read_to_end(&mut Vec::new()).await.unwrap();
+        tokio::select! {
+            _ = redis.ping() => panic!("nothing was answered"),
+            _ = silent.accept() => panic!("it is first again"),
+            connection = other.accept() => drop(connection.unwrap()),
+        }
     }
 }

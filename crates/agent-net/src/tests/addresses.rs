@@ -5,10 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use http_body_util::Full;
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+
 use agent_proto::BoxFuture;
 
 use super::*;
-use crate::Resolver;
+use crate::{HttpClient, Resolver, connect_datagrams, connect_stream};
 
 /// A host with these addresses, for any port.
 #[derive(Clone, Default)]
@@ -157,4 +161,112 @@ async fn an_address_needs_no_lookup_and_a_host_without_one_is_reported() {
     assert_echo(connect(&format!("ws://{address}/"), &options).await.unwrap()).await;
     let error = connect(URL, &options).await.expect_err("no address");
     assert!(matches!(error, ConnectError::Resolve { .. }), "{error:?}");
+}
+
+async fn upgrades_and_is_silent(tcp: TcpStream) {
+    let _open = tokio_tungstenite::accept_async(tcp).await;
+    std::future::pending::<()>().await;
+}
+
+async fn upgrades_and_closes(tcp: TcpStream) {
+    if let Ok(mut socket) = tokio_tungstenite::accept_async(tcp).await {
+        let _ = socket.close(None).await;
+    }
+}
+
+/// A server that hangs, behind a proxy or a runtime that still does the handshake.
+#[tokio::test]
+async fn an_address_that_sends_no_message_after_the_upgrade_comes_last_next_time() {
+    let (silent, mut at_silent) = faulty_address(upgrades_and_is_silent).await;
+    let (closing, mut at_closing) = faulty_address(upgrades_and_closes).await;
+    let options = host(&[silent, closing, echo_address().await]);
+    drop(opened(connect(URL, &options).await.unwrap()).await);
+    assert_eq!((came(&mut at_silent), came(&mut at_closing)), (1, 0));
+    let mut socket = opened(connect(URL, &options).await.unwrap()).await;
+    let event = timeout(Duration::from_secs(10), socket.next()).await.expect("it is at the next address");
+    assert!(matches!(event, SocketEvent::Closed(_)));
+    assert_eq!((came(&mut at_silent), came(&mut at_closing)), (0, 1));
+    for _ in 0..2 {
+        assert_echo(connect(URL, &options).await.unwrap()).await;
+    }
+    assert_eq!((came(&mut at_silent), came(&mut at_closing)), (0, 0), "they are left alone");
+}
+
+#[tokio::test]
+async fn an_address_that_responds_to_no_request_comes_last_next_time() {
+    let hangs = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (answers, mut at_answers) = faulty_address(unavailable).await;
+    let options = host(&[hangs.local_addr().unwrap(), answers]);
+    let client = HttpClient::new(options);
+    let request = || hyper::Request::get("http://media.test:7880/").body(Full::<Bytes>::default()).unwrap();
+    let asked = async {
+        let mut connection = hangs.accept().await.unwrap().0;
+        assert!(connection.read(&mut [0; 4096]).await.unwrap() > 0);
+        connection
+    };
+    let mut connection = tokio::select! {
+        _ = client.send(request(), 1000) => panic!("nothing was answered"),
+        connection = asked => connection,
+    };
+    // The request is over, and with it the connection, which a task of its own ends.
+    connection.read_to_end(&mut Vec::new()).await.unwrap();
+    for _ in 0..2 {
+        let sent = timeout(Duration::from_secs(10), client.send(request(), 1000)).await;
+        assert_eq!(sent.expect("the other address").unwrap().status(), 503);
+    }
+    assert_eq!(came(&mut at_answers), 2);
+}
+
+/// A connection that carried no request says nothing of its address.
+#[tokio::test]
+async fn an_unused_connection_changes_nothing() {
+    let (first, mut at_first) = faulty_address(silent).await;
+    let (second, _) = faulty_address(silent).await;
+    let options = host(&[first, second]);
+    for _ in 0..2 {
+        drop(connect_stream("media.test", 1, false, &options).await.unwrap());
+        timeout(Duration::from_secs(10), at_first.recv()).await.expect("it is first").unwrap();
+    }
+}
+
+/// The host of a relay over UDP, which accepts whatever is sent there, or nothing.
+#[tokio::test]
+async fn an_address_that_answers_no_datagram_comes_last_next_time() {
+    let bound = || async { UdpSocket::bind("127.0.0.1:0").await.unwrap() };
+    let (silent, closed, answers) = (bound().await, bound().await, bound().await);
+    let options = host(&[&silent, &closed, &answers].map(|socket| socket.local_addr().unwrap()));
+    // It takes datagrams from there alone, and the system refuses others.
+    closed.connect("127.0.0.1:9").await.unwrap();
+    let mut buffer = [0; 100];
+
+    let socket = connect_datagrams("media.test", 1, &options).await.unwrap();
+    socket.send(b"hello?").await.unwrap();
+    silent.recv_from(&mut buffer).await.unwrap();
+    // Nothing more is there to read.
+    assert_eq!(silent.try_recv(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    drop(socket);
+    let socket = connect_datagrams("media.test", 1, &options).await.unwrap();
+    socket.send(b"hello?").await.unwrap();
+    let refused = tokio::select! {
+        received = socket.recv(&mut buffer) => received.unwrap_err(),
+        _ = silent.readable() => panic!("it was sent to the silent address"),
+    };
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    drop(socket);
+    for _ in 0..2 {
+        let socket = connect_datagrams("media.test", 1, &options).await.unwrap();
+        socket.send(b"hello?").await.unwrap();
+        let (_, from) = tokio::select! {
+            received = answers.recv_from(&mut buffer) => received.unwrap(),
+            _ = silent.readable() => panic!("it was sent to the silent address"),
+        };
+        assert_eq!(from, socket.local_addr().unwrap());
+        answers.send_to(b"yes", from).await.unwrap();
+        assert_eq!(socket.recv(&mut buffer).await.unwrap(), 3);
+    }
+    // An unused one changes nothing.
+    drop(connect_datagrams("media.test", 1, &options).await.unwrap());
+    let socket = connect_datagrams("media.test", 1, &options).await.unwrap();
+    socket.send(b"hello?").await.unwrap();
+    answers.recv_from(&mut buffer).await.unwrap();
 }
