@@ -57,7 +57,7 @@ impl Backoff {
     pub fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
         let jitter = full_jitter(self.base, self.cap, self.failures, rng);
         self.failures = self.failures.saturating_add(1);
-        self.floor + jitter
+        self.floor.saturating_add(jitter)
     }
 
     /// Forgets the failures.

@@ -4,7 +4,7 @@
 //! A frame is judged by the participants at its arrival, in the order of the room's events: an agent that
 //! publishes and leaves at once is accepted. Data can also arrive some seconds before its sender is
 //! announced, or just after it has left; so frames of unknown senders are held for a while, and senders that
-//! have left are remembered.
+//! have left are remembered for a moment. No longer: their identities may then be those of others.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -22,7 +22,8 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 const MAX_UNKNOWN: usize = 256;
 /// How long frames are held. A server announces a participant within 3 s.
 const HOLD: Duration = Duration::from_secs(10);
-/// Maximum number of remembered senders that have left.
+/// How long, and how many, senders that have left are remembered.
+const REMEMBERED: Duration = Duration::from_secs(5);
 const MAX_GONE: usize = 256;
 
 /// Accepts, holds or refuses frames by their sender.
@@ -39,8 +40,8 @@ const MAX_GONE: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub struct SenderFilter {
     present: BTreeMap<String, Present>,
-    /// Whether it was an agent; the last to leave at the end.
-    gone: VecDeque<(String, bool)>,
+    /// The last to leave at the end.
+    gone: VecDeque<Gone>,
     unknown: BTreeMap<String, Unknown>,
 }
 
@@ -48,6 +49,14 @@ pub struct SenderFilter {
 struct Present {
     agent: bool,
     refused: bool,
+}
+
+/// A sender that has left.
+#[derive(Clone, Debug)]
+struct Gone {
+    identity: String,
+    agent: bool,
+    since: Time,
 }
 
 #[derive(Clone, Debug)]
@@ -83,32 +92,33 @@ pub struct HeldFrames {
 impl SenderFilter {
     /// A participant was announced. Returns the frames held for it, if it is an agent.
     pub fn joined(&mut self, identity: &str, agent: bool) -> HeldFrames {
-        self.gone.retain(|(gone, _)| gone != identity);
+        self.gone.retain(|gone| gone.identity != identity);
         self.present.insert(identity.to_owned(), Present { agent, refused: false });
         let held = self.unknown.remove(identity).map(|unknown| unknown.held);
         held.filter(|_| agent).unwrap_or_default()
     }
 
     /// A participant left.
-    pub fn left(&mut self, identity: &str) {
+    pub fn left(&mut self, identity: &str, now: Time) {
         self.unknown.remove(identity);
         let Some(Present { agent, .. }) = self.present.remove(identity) else { return };
         if self.gone.len() >= MAX_GONE {
             self.gone.pop_front();
         }
-        self.gone.push_back((identity.to_owned(), agent));
+        self.gone.push_back(Gone { identity: identity.to_owned(), agent, since: now });
     }
 
     /// Whether the participant is an agent; `None` if it is unknown.
     #[must_use]
-    pub fn is_agent(&self, identity: &str) -> Option<bool> {
+    pub fn is_agent(&self, identity: &str, now: Time) -> Option<bool> {
         let present = self.present.get(identity).map(|present| present.agent);
-        present.or_else(|| self.gone.iter().find(|(gone, _)| gone == identity).map(|(_, agent)| *agent))
+        let remembered = |gone: &&Gone| gone.identity == identity && now - gone.since <= REMEMBERED;
+        present.or_else(|| self.gone.iter().rev().find(remembered).map(|gone| gone.agent))
     }
 
     /// Takes a frame of a participant.
     pub fn receive(&mut self, identity: &str, frame: Bytes, now: Time) -> Trust {
-        match self.is_agent(identity) {
+        match self.is_agent(identity, now) {
             Some(true) => Trust::Accepted(frame),
             Some(false) => {
                 let present = self.present.get_mut(identity);
@@ -158,11 +168,29 @@ mod tests {
     fn an_agent_that_leaves_at_once_is_accepted_and_a_person_of_that_name_is_not() {
         let mut senders = SenderFilter::default();
         senders.joined("a", true);
-        senders.left("a");
+        senders.left("a", at(0));
         assert_eq!(senders.receive("a", frame("last frame"), at(0)), Trust::Accepted(frame("last frame")));
         senders.joined("a", false);
         assert_eq!(senders.receive("a", frame("forged"), at(0)), Trust::Refused { first: true });
         assert_eq!(senders.receive("a", frame("forged"), at(0)), Trust::Refused { first: false });
+    }
+
+    #[test]
+    fn a_sender_that_left_is_remembered_for_a_moment_only() {
+        for agent in [true, false] {
+            let mut senders = SenderFilter::default();
+            senders.joined("a", agent);
+            senders.left("a", at(0));
+            let last = senders.receive("a", frame("last frame"), at(5));
+            let expected =
+                if agent { Trust::Accepted(frame("last frame")) } else { Trust::Refused { first: false } };
+            assert_eq!((last, senders.is_agent("a", at(5))), (expected, Some(agent)));
+            // Another participant with its identity may send before it is announced.
+            assert_eq!(senders.is_agent("a", at(6)), None);
+            assert_eq!(senders.receive("a", frame("hello"), at(6)), Trust::Held);
+            let held = senders.joined("a", !agent).frames;
+            assert_eq!(held, if agent { vec![] } else { vec![frame("hello")] });
+        }
     }
 
     #[test]
@@ -210,7 +238,7 @@ mod tests {
             senders.receive(&format!("u{n}"), frame("x"), at(12));
             let identity = format!("p{n}");
             senders.joined(&identity, false);
-            senders.left(&identity);
+            senders.left(&identity, at(12));
         }
         assert!(senders.gone.len() <= MAX_GONE && senders.unknown.len() <= MAX_UNKNOWN);
         assert_eq!(senders.present.len(), 1);

@@ -214,7 +214,7 @@ impl Worker {
         let too_many = self.connects.front().filter(|_| self.connects.len() == MAX_CONNECTS);
         let earliest = too_many.map_or(now, |first| *first + self.backoff.cap);
         let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
-        let wait = (asked + self.backoff.next(&mut self.rng)).max(earliest - now);
+        let wait = self.backoff.next(&mut self.rng).saturating_add(asked).max(earliest - now);
         let failures = self.backoff.failures();
         if self.config.max_connect_attempts.is_some_and(|limit| failures >= limit) {
             return self.stop(Err(StopError::GaveUp { attempts: failures, last: reason }), now);

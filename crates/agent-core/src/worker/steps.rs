@@ -155,7 +155,9 @@ pub(super) fn set_step_timer(
             Phase::Cancelled { .. } => config.grace,
             Phase::Aborting { .. } => config.abort_timeout,
             // The driver drops a cleanup at its time limit; this covers one that cannot be dropped.
-            Phase::Abandoned { .. } | Phase::Cleaning { .. } => cleanup_time + config.abort_timeout,
+            Phase::Abandoned { .. } | Phase::Cleaning { .. } => {
+                cleanup_time.saturating_add(config.abort_timeout)
+            }
             Phase::BackingOff { .. } => entry.retry_wait,
             Phase::Starting | Phase::Running | Phase::Stuck => return timers.clear(&timer),
         },

@@ -68,8 +68,9 @@ impl<T> Pending<T> {
         let asked = async {
             let mut pending = self.0.lock().await;
             if let Some(earlier) = pending.as_mut() {
-                // Its answer is out of date.
+                // Its answer is out of date, and an answered question must not be awaited again.
                 drop(earlier.await);
+                *pending = None;
             }
             let answer = pending.insert(send().ok_or(NoAnswer::Stopped)?).await;
             *pending = None;
@@ -116,5 +117,17 @@ mod tests {
         let (_, closed) = oneshot::channel();
         assert_eq!(pending.ask(|| Some(closed)).await, Err(NoAnswer::Stopped));
         assert_eq!(pending.ask(|| None).await, Err(NoAnswer::Stopped));
+    }
+
+    /// A worker that is busy, and ends with the question.
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_stops_without_an_answer_has_stopped() {
+        let pending = Pending::<u32>::new();
+        let (answer, answered) = oneshot::channel();
+        assert_eq!(pending.ask(|| Some(answered)).await, Err(NoAnswer::Silent));
+        drop(answer);
+        for _ in 0..3 {
+            assert_eq!(pending.ask(|| None).await, Err(NoAnswer::Stopped));
+        }
     }
 }

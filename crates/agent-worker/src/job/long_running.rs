@@ -2,11 +2,9 @@
 //! participant.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -14,6 +12,7 @@ use tracing::Instrument;
 use agent_core::{Input, JobError, JobErrorKind};
 use agent_rtc::{Participant, ParticipantFilter};
 
+use crate::job::contain::contain;
 use crate::job::context::JobContext;
 use crate::job::panics::caught;
 use crate::worker::redact::Redaction;
@@ -170,7 +169,7 @@ impl JobContext {
 
 /// Contains a panic, which ends only this task.
 async fn contained(task: impl Future<Output = ()>) {
-    if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+    if let Err(panic) = contain(task).await {
         tracing::error!("the task of a participant panicked: {}", caught(panic.as_ref()));
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod attempt;
 pub(crate) mod attempt_room;
 pub(crate) mod cancel;
 pub(crate) mod checkpoint;
+pub(crate) mod contain;
 pub(crate) mod context;
 pub(crate) mod coordination;
 pub(crate) mod join_options;

@@ -3,11 +3,13 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
-use std::panic::{set_hook, take_hook};
+use std::io::Write as _;
+use std::panic::{PanicHookInfo, set_hook, take_hook};
 use std::sync::Once;
 
 use agent_proto::text::line;
 
+use crate::job::contain::is_contained;
 use crate::worker::redact;
 
 /// A caught panic; displayed with its location, on one line.
@@ -20,13 +22,19 @@ pub(crate) struct Caught {
     place: Option<String>,
 }
 
+/// The texts of panics after which the process is aborted, as the standard library has them.
+const ABORTS: [&str; 2] = ["panic in a destructor during cleanup", "panic in a function that cannot unwind"];
+
 thread_local! {
     /// The message and location of this thread's last panic.
     static LAST: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-/// Installs a panic hook that records the location of each panic, as only a hook receives it. It calls the
-/// hook that was installed before; a program that sets its own hook later has no locations in its log.
+/// Installs a panic hook that records the location of each panic, as only a hook receives it.
+///
+/// It calls the hook that the program has installed before. The one of the standard library writes the text
+/// as it is, unredacted and on several lines, so it is not called for panics that are
+/// [caught and logged](is_contained). A program that sets its own hook later has no locations in its log.
 pub(crate) fn record_locations() {
     static ONCE: Once = Once::new();
     if std::thread::panicking() {
@@ -34,14 +42,40 @@ pub(crate) fn record_locations() {
     }
     ONCE.call_once(|| {
         let next = take_hook();
+        // From here on until ours is set there is the hook of the standard library.
+        let is_default = is_same(&*next, &*take_hook());
         set_hook(Box::new(move |info| {
-            if let Some(place) = info.location() {
-                let last = (text_of(info.payload()), place.to_string());
-                let _ = LAST.try_with(|cell| cell.try_borrow_mut().map(|mut cell| *cell = Some(last)));
+            let text = text_of(info.payload());
+            let ends_process = ABORTS.contains(&&*text);
+            let is_logged = !ends_process && is_contained();
+            if !(is_default && is_logged) {
+                next(info);
             }
-            next(info);
+            let Some(place) = info.location() else { return };
+            if is_default && is_logged && !tracing::dispatcher::has_been_set() {
+                // A program without any log would hide it.
+                let shown = redact::shown(text.clone());
+                let _ = writeln!(std::io::stderr(), "a job panicked at {place}: {}", line(&shown));
+            }
+            let last = LAST.try_with(|last| last.try_borrow_mut().ok()?.replace((text, place.to_string())));
+            if is_default
+                && ends_process
+                && let Ok(Some((_, place))) = last
+            {
+                // No code runs any more that could log its text.
+                let _ = writeln!(std::io::stderr(), "this follows a panic of a job at {place}");
+            }
         }));
     });
+}
+
+type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
+
+/// Whether both are the same function without data. The standard library does not tell whether a hook is its
+/// own; if this compares two of its own as different, its hook is called for all panics.
+#[allow(ambiguous_wide_pointer_comparisons, reason = "a false negative only has a panic written twice")]
+fn is_same(one: &Hook, other: &Hook) -> bool {
+    size_of_val(one) == 0 && std::ptr::eq(one, other)
 }
 
 /// Reads a caught panic; to be called on the thread that caught it.
@@ -77,9 +111,10 @@ mod tests {
     use std::panic::{catch_unwind, resume_unwind};
 
     use super::*;
+    use crate::job::contain::contain_sync;
 
     fn of(panics: impl FnOnce()) -> Caught {
-        let panic = catch_unwind(std::panic::AssertUnwindSafe(panics)).expect_err("it panics");
+        let panic = contain_sync(panics).expect_err("it panics");
         caught(panic.as_ref())
     }
 

@@ -1,7 +1,9 @@
 //! The room of a job, joined once for all its attempts.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError};
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, SetOnce};
 use tokio::task::AbortHandle;
@@ -9,7 +11,7 @@ use tokio::time::Instant;
 
 use agent_core::{Input, Job};
 use agent_net::AssignedUrlError;
-use agent_rtc::{Dropped, JoinError, JoinRequest, JoinSession, RoomConnection};
+use agent_rtc::{Dropped, JoinError, JoinFailure, JoinRequest, JoinSession, RoomConnection};
 
 use crate::job::join_options::JoinOptions;
 use crate::job::room_watch::RoomWatch;
@@ -35,6 +37,8 @@ pub(crate) struct RoomSlot {
     inputs: UnboundedSender<Input>,
     /// The task that watches the room, once it is joined.
     watch: OnceLock<AbortHandle>,
+    /// Whether the job is over, so that the room must not be joined any more.
+    over: StdMutex<bool>,
 }
 
 impl RoomSlot {
@@ -57,6 +61,7 @@ impl RoomSlot {
             on_dropped: Arc::new(on_dropped),
             inputs,
             watch: OnceLock::new(),
+            over: StdMutex::default(),
         }
     }
 
@@ -92,10 +97,10 @@ impl RoomSlot {
                 let _ = self.joined_with.set(with);
                 let (connection, report) = (RoomConnection::new(room), Arc::clone(&self.on_dropped));
                 connection.on_dropped(move |dropped| report(dropped));
-                let _ = self.connection.set(connection);
-                let (job, room) = (Arc::clone(&self.job), Arc::clone(&self.connection));
-                let watch = tokio::spawn(RoomWatch::begin(job, room, took, self.inputs.clone()).run());
-                let _ = self.watch.set(watch.abort_handle());
+                if let Err(late) = self.keep(connection, took) {
+                    late.leave().await;
+                    return Err(JoinError::Failed(JoinFailure::Cancelled));
+                }
             }
         }
         let connection = self.connection.wait().await;
@@ -112,8 +117,46 @@ impl RoomSlot {
         }
     }
 
-    /// Stops reporting about the room, as its job is over.
-    pub(crate) fn stop_watching(&self) {
+    /// Keeps and watches a joined room, unless the job is over: then nothing else would leave it.
+    fn keep(&self, connection: RoomConnection, took: Duration) -> Result<(), RoomConnection> {
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        if *over {
+            return Err(connection);
+        }
+        let _ = self.connection.set(connection);
+        let (job, room) = (Arc::clone(&self.job), Arc::clone(&self.connection));
+        let watch = tokio::spawn(RoomWatch::begin(job, room, took, self.inputs.clone()).run());
+        let _ = self.watch.set(watch.abort_handle());
+        Ok(())
+    }
+
+    /// Ends the job: a join that completes from now on leaves the room again.
+    fn end(&self) {
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// Ends the job. Returns whether there is a room to [leave](Self::leave).
+    pub(crate) fn end_before_leaving(&self) -> bool {
+        self.end();
+        let has_room = self.connection.get().is_some() || self.session.is_held();
+        if !has_room {
+            // A join that is still under way is not kept when it fails. There is none to wait for here.
+            let _ = self.session.leave().now_or_never();
+        }
+        has_room
+    }
+
+    /// Leaves the room, if it was joined.
+    pub(crate) async fn leave(&self) {
+        match self.connection.get() {
+            Some(connection) => connection.leave().await,
+            None => self.session.leave().await,
+        }
+    }
+
+    /// Ends the job without leaving: stops reporting about the room.
+    pub(crate) fn abandon(&self) {
+        self.end();
         self.watch.get().inspect(|watch| watch.abort());
     }
 }

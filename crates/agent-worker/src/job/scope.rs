@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::mem;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -16,6 +14,7 @@ use tracing::{Instrument, Span};
 use agent_proto::text::line;
 use agent_rtc::BoxFuture;
 
+use crate::job::contain::{contain, contain_sync};
 use crate::job::panics::caught;
 use crate::job::user_tasks::UserTasks;
 use crate::telemetry::AttemptTrace;
@@ -120,7 +119,7 @@ impl Scope {
         let (done, counted) = (Done { scope: Arc::clone(self), number }, self.tasks.counted());
         let task = async move {
             let (_done, _counted) = (done, counted);
-            match AssertUnwindSafe(task).catch_unwind().await {
+            match contain(task).await {
                 Ok(value) => value,
                 Err(panic) => {
                     let panicked = caught(panic.as_ref());
@@ -217,8 +216,8 @@ pub(crate) enum CallbackEnd {
 
 /// Runs a callback with a time limit. Contains its panics, including those of its drop.
 pub(crate) async fn run_callback(mut callback: BoxFuture<'static, ()>, limit: Duration) -> CallbackEnd {
-    let result = tokio::time::timeout(limit, AssertUnwindSafe(&mut callback).catch_unwind()).await;
-    let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(callback)));
+    let result = tokio::time::timeout(limit, contain(&mut callback)).await;
+    let dropped = contain_sync(|| drop(callback));
     let (end, panic) = match (result, dropped) {
         (Ok(Err(panic)), _) => (CallbackEnd::Panicked, Some(panic)),
         (Ok(Ok(())), Err(panic)) => (CallbackEnd::Panicked, Some(panic)),

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use agent_proto::text::line;
 
 use super::batch::Batches;
 use super::size::in_range;
+use crate::job::contain::contain;
 use crate::job::panics::caught;
 use crate::telemetry::{process_label, table};
 use crate::worker::redact;
@@ -405,8 +405,7 @@ fn named<'a>(
 ) -> BoxFuture<'a, Result<(), Failure>> {
     let name = name.into();
     async move {
-        // No state of a stage is used after its panic.
-        let ended = AssertUnwindSafe(stage).catch_unwind().await;
+        let ended = contain(stage).await;
         let error = match ended {
             Ok(ended) => ended.err(),
             Err(panic) => {

@@ -1,7 +1,8 @@
 //! Redaction of the texts of the user's errors.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+use crate::job::contain::contain_sync;
 
 /// Turns an error's text into what the server and the log may see; see
 /// [`WorkerBuilder::redact_errors`](crate::WorkerBuilder::redact_errors).
@@ -43,9 +44,7 @@ impl Redaction {
 pub(crate) fn shown(text: String) -> String {
     let Redaction(redact) = Redaction::current();
     match redact {
-        Some(redact) => {
-            catch_unwind(AssertUnwindSafe(|| redact(&text))).unwrap_or_else(|_| FAILED.to_owned())
-        }
+        Some(redact) => contain_sync(|| redact(&text)).unwrap_or_else(|_| FAILED.to_owned()),
         None => text,
     }
 }

@@ -133,8 +133,8 @@ impl Settings {
         self.coordination.check()
     }
 
-    /// How long the end of an attempt waits for unsaved changes: a handler that returned in time must not be
-    /// aborted because of a slow store.
+    /// How long the end of an attempt waits for unsaved changes. A cancelled attempt waits for the rest of
+    /// its grace at most.
     pub(crate) fn checkpoint_flush_timeout(&self) -> Duration {
         self.rules.grace.min(Duration::from_secs(10)) / 2
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
@@ -170,6 +171,58 @@ async fn tracks_are_those_of_the_worker_or_of_the_join() {
         let [request] = &asked[..] else { panic!("{asked:?}") };
         assert_eq!(request.auto_subscribe, expected);
     }
+}
+
+/// Joins in the way of the mock server, once the gate is open.
+struct Gated {
+    mock: MockConnector,
+    gate: watch::Receiver<bool>,
+}
+
+impl RoomConnector for Gated {
+    fn connect(&self, request: JoinRequest) -> BoxFuture<'_, Result<Room, JoinError>> {
+        let mut gate = self.gate.clone();
+        Box::pin(async move {
+            gate.wait_for(|open| *open).await.expect("the test goes on");
+            self.mock.connect(request).await
+        })
+    }
+}
+
+/// Nothing else would ever make the agent leave.
+#[tokio::test(start_paused = true)]
+async fn a_join_that_completes_after_its_job_leaves_the_room_again() {
+    let server = MockServer::builder().start_in_process();
+    let (open, gate) = watch::channel(false);
+    let (joined, mut is_joined) = mpsc::unbounded_channel();
+    let agent = move |ctx: JobContext| {
+        let joined = joined.clone();
+        async move {
+            tokio::spawn(async move {
+                let _ = joined.send(ctx.join().await.map(drop));
+                // A leftover task.
+                std::future::pending::<()>().await;
+                drop(ctx);
+            });
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            JobResult::Ok(())
+        }
+    };
+    let worker = server.worker(agent).agent_name("tester").join_room(false);
+    let worker = worker.connector(Gated { mock: server.connector(), gate });
+    tokio::spawn(worker.build().expect("the settings are complete").run());
+    let job = server.dispatch(JobSpec::room("lobby")).await.expect("a job");
+    assert_eq!(job.outcome().await.expect("its end"), Outcome::Success);
+    // The worker is done with the job.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    open.send_replace(true);
+    let left = tokio::time::timeout(
+        Duration::from_secs(60),
+        server.wait_for(|event| matches!(event, ServerEvent::Left { .. })),
+    );
+    assert!(left.await.is_ok(), "a ghost is in the room: {}", server.timeline());
+    assert!(is_joined.recv().await.expect("the task goes on").is_err());
+    assert!(job.room().participants().is_empty(), "{}", server.timeline());
 }
 
 /// How long after a first attempt, whose join is refused in this way, the agent is in its room.

@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
-use tracing::Instrument;
 
 use agent_core::{
     CheckpointError, CheckpointRetention, Generation, SaveFailure, SaveInput, SaveOutput, SaveReport,
@@ -107,7 +106,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> AutoSaved<T> {
             phase: session.phase(),
             dropped,
         };
-        session.start_saver(saver.run().in_current_span());
+        session.start_saver(saver.run());
         Self { inner, _alive: Arc::new(alive) }
     }
 }

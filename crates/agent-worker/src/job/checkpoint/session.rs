@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use agent_core::CheckpointStore;
 use agent_core::{
@@ -19,6 +20,11 @@ use agent_proto::watch;
 
 use crate::job::cancel::CancelSignal;
 use crate::worker::parts::Parts;
+
+/// How long an ended job waits for its store, with all that it still saves and deletes.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much of it a save may take that is followed by a delete.
+const DISCARDED_SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The phase of an attempt, which the tasks that save observe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,25 +100,41 @@ impl Checkpoints {
         }
     }
 
-    /// Closes all keys when the job has its outcome; deletes checkpoints that are not kept.
+    /// Whether the handler has returned, and its last value is being saved.
+    pub(crate) fn has_handler_ended(&self) -> bool {
+        *self.phase.borrow() != Phase::Open
+    }
+
+    /// Closes all keys when the job has its outcome; deletes checkpoints that are not kept. Gives up on a
+    /// store that does not answer.
     pub(crate) async fn finish(&self) {
-        self.flush().await;
-        let over = *self.phase.borrow() == Phase::Discard;
-        let keys = self.lock().take().unwrap_or_default();
-        for (key, session) in keys {
-            if let Err(error) = session.close(over).await
-                && !matches!(error, CheckpointError::Superseded)
-            {
-                tracing::warn!(key = %line(&key), "the checkpoint of an ended job could not be deleted and stays until it expires: {}", line(error_text::chain(&error)));
+        self.end(Phase::Flush);
+        let discard = *self.phase.borrow() == Phase::Discard;
+        let closed = async {
+            self.saved().await;
+            let keys = self.lock().take().unwrap_or_default();
+            close(keys, discard).await;
+        };
+        if tokio::time::timeout(END_TIMEOUT, closed).await.is_err() {
+            self.lock().take();
+            if discard {
+                tracing::warn!(
+                    "the checkpoint store did not answer within {END_TIMEOUT:?} of the job's end: its checkpoint stays until it expires"
+                );
             }
         }
     }
 
+    /// Waits until no task saves any more.
+    async fn saved(&self) {
+        // The sender is in `self`.
+        let _ = self.savers.subscribe().wait_for(|savers| *savers == 0).await;
+    }
+
     async fn flush(&self) {
         self.end(Phase::Flush);
-        let mut savers = self.savers.subscribe();
         let limit = self.parts.settings.checkpoint_flush_timeout();
-        if tokio::time::timeout(limit, savers.wait_for(|savers| *savers == 0)).await.is_err() {
+        if tokio::time::timeout(limit, self.saved()).await.is_err() {
             tracing::warn!(
                 "the checkpoint store did not answer within {limit:?}: the job ends without waiting for it any longer"
             );
@@ -131,13 +153,18 @@ impl Checkpoints {
         Ok(Arc::clone(session))
     }
 
-    /// Starts a task that saves until its phase ends.
+    /// Starts a task that saves until its phase ends, and is dropped if its store then does not answer.
     pub(super) fn start_saver(&self, saver: impl Future<Output = ()> + Send + 'static) {
-        let counted = Counted::new(&self.savers);
-        tokio::spawn(async move {
+        let (counted, phase) = (Counted::new(&self.savers), self.phase());
+        let saving = async move {
             let _counted = counted;
-            saver.await;
-        });
+            tokio::select! {
+                biased;
+                () = saver => {}
+                () = overdue(phase) => {}
+            }
+        };
+        tokio::spawn(saving.in_current_span());
     }
 
     pub(super) fn phase(&self) -> watch::Receiver<Phase> {
@@ -158,6 +185,32 @@ impl Checkpoints {
     fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<CheckpointKey, Arc<KeySession>>>> {
         // No code under the lock can panic halfway through a change.
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until the task that saves has had its time after the end of its attempt.
+async fn overdue(mut phase: watch::Receiver<Phase>) {
+    // A closed channel means that the attempt was dropped.
+    let discard =
+        phase.wait_for(|phase| *phase != Phase::Open).await.is_ok_and(|phase| *phase == Phase::Discard);
+    if discard {
+        return tokio::time::sleep(DISCARDED_SAVE_TIMEOUT).await;
+    }
+    tokio::time::sleep(END_TIMEOUT).await;
+    tracing::warn!(
+        "the checkpoint store did not answer within {END_TIMEOUT:?} of the end of the attempt: the progress since the last checkpoint \
+         may be lost"
+    );
+}
+
+/// Closes the keys of an ended job.
+async fn close(keys: BTreeMap<CheckpointKey, Arc<KeySession>>, discard: bool) {
+    for (key, session) in keys {
+        if let Err(error) = session.close(discard).await
+            && !matches!(error, CheckpointError::Superseded)
+        {
+            tracing::warn!(key = %line(&key), "the checkpoint of an ended job could not be deleted and stays until it expires: {}", line(error_text::chain(&error)));
+        }
     }
 }
 

@@ -95,6 +95,13 @@ impl WorkerBuilder {
     /// invalid metadata; [`Agent::on_ended`](crate::Agent::on_ended) gets the text that was sent to the
     /// server. The program's own log lines are not redacted.
     ///
+    /// A panic of a handler, or of another part of the agent, is logged with its redacted text, on one line;
+    /// a program that has no log at all writes that line to the standard error.
+    /// The standard library, which would write the original text to the standard error, does not see it. A
+    /// [panic hook](std::panic::set_hook) of the program does, if it was set before the first worker runs;
+    /// one that is set later replaces this rule, and calls the one before it or not. Panics of tasks and
+    /// threads that the program starts itself, and of a room's RPC methods, are written as usual.
+    ///
     /// ```
     /// use agent_worker::{JobContext, JobResult, Worker};
     ///

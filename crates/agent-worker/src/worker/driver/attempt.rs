@@ -1,10 +1,8 @@
 //! One attempt: checks the job, joins the room, calls the handler, and reports its end. The end is reported
 //! exactly once, whatever happens to the task.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::FutureExt;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -13,6 +11,7 @@ use agent_rtc::JoinError;
 
 use crate::agent::AnyAgent;
 use crate::job::attempt::AttemptLinks;
+use crate::job::contain::{contain, contain_sync};
 use crate::job::context::JobContext;
 use crate::job::join_options::JoinOptions;
 use crate::job::panics::caught;
@@ -89,7 +88,7 @@ impl Attempt {
         if number == 1 {
             scope.trace().launched(begun - assigned);
         }
-        let checked = catch_unwind(AssertUnwindSafe(|| agent.check(&job)));
+        let checked = contain_sync(|| agent.check(&job));
         if !matches!(checked, Ok(Ok(()))) {
             return end.report(end_of(&*agent, checked, &texts));
         }
@@ -123,7 +122,7 @@ impl Attempt {
             scope.trace().called(now - assigned, now - begun);
         }
         let (ctx, failed) = JobContext::new(spec, Arc::clone(&links));
-        let handler = AssertUnwindSafe(async { Arc::clone(&agent).run(ctx).await }).catch_unwind();
+        let handler = contain(async { Arc::clone(&agent).run(ctx).await });
         let superseded = async {
             match checkpoints {
                 Some(checkpoints) => checkpoints.superseded().await,
@@ -137,6 +136,8 @@ impl Attempt {
             result = handler => result,
         };
         let how = end_of(&*agent, result, &texts);
+        // The save below may take the rest of the grace: an abort then reports what the handler returned.
+        end.set(how.clone());
         // Before the end is reported, as the next attempt may start then.
         if let Some(checkpoints) = checkpoints {
             checkpoints.handler_ended(&how).await;
@@ -147,8 +148,7 @@ impl Attempt {
 
 /// Converts the result of the user's code.
 fn end_of(agent: &dyn AnyAgent, result: std::thread::Result<JobResult>, texts: &ErrorTexts) -> AttemptEnd {
-    let classified = result
-        .and_then(|result| catch_unwind(AssertUnwindSafe(|| result.map_err(|error| agent.classify(error)))));
+    let classified = result.and_then(|result| contain_sync(|| result.map_err(|error| agent.classify(error))));
     match classified {
         Ok(Ok(())) => AttemptEnd::Ok,
         Ok(Err(error)) if *error.kind() == JobErrorKind::Cancelled => AttemptEnd::Cancelled,
@@ -177,10 +177,16 @@ fn classify_join(error: JoinError) -> JobError {
 struct AttemptEndGuard {
     job: JobId,
     links: Arc<AttemptLinks>,
+    /// What to report if the task is dropped; `None` once reported.
     end: Option<AttemptEnd>,
 }
 
 impl AttemptEndGuard {
+    /// The end to report if the task is dropped from now on.
+    fn set(&mut self, end: AttemptEnd) {
+        self.end = Some(end);
+    }
+
     fn report(&mut self, end: AttemptEnd) {
         if self.end.take().is_some() {
             let AttemptLinks { room, cancel, scope, inputs, .. } = &*self.links;

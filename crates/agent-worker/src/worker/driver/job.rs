@@ -20,6 +20,7 @@ use crate::job::cancel::CancelSignal;
 use crate::job::checkpoint::Checkpoints;
 use crate::job::room_slot::RoomSlot;
 use crate::job::scope::Scope;
+use crate::job::sleep::sleep_until;
 use crate::job::spec::AttemptSpec;
 use crate::telemetry::{AttemptTrace, TraceSpan};
 use crate::worker::parts::Parts;
@@ -40,7 +41,7 @@ pub(super) struct JobHandle {
     pub(super) checkpoints: Option<Arc<Checkpoints>>,
     pub(super) assigned: Instant,
     pub(super) attempt: Option<RunningAttempt>,
-    /// Why the attempt was aborted, if it was.
+    /// Why the handler was aborted, if it was.
     pub(super) aborted: Option<AbortCause>,
     pub(super) texts: Arc<ErrorTexts>,
     cleaning: Option<Cleaning>,
@@ -49,8 +50,8 @@ pub(super) struct JobHandle {
 /// A running cleanup: it ends when the other end is dropped.
 struct Cleaning {
     done: oneshot::Receiver<()>,
-    /// Until when to wait for it.
-    latest: Instant,
+    /// Until when to wait for it; `None`: until its end.
+    latest: Option<Instant>,
 }
 
 /// A cleanup is dropped at its time limit; if it still runs a second later, it cannot be dropped.
@@ -92,10 +93,20 @@ impl JobHandle {
         self.room = Arc::new(AttemptRoom::new(Arc::clone(&self.slot)));
     }
 
+    /// Aborts the attempt.
+    pub(super) fn abort(&mut self, cause: AbortCause) {
+        // A handler that has returned is not aborted: only the wait for its checkpoint is.
+        if !self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.has_handler_ended()) {
+            self.aborted = Some(cause);
+        }
+        self.attempt.iter().for_each(RunningAttempt::abort);
+    }
+
     /// Records the start of a cleanup; drop the sender at its end.
     pub(super) fn begin_cleanup(&mut self, within: Duration) -> oneshot::Sender<()> {
         let (begun, done) = oneshot::channel();
-        self.cleaning = Some(Cleaning { done, latest: Instant::now() + within + SLACK });
+        self.cleaning =
+            Some(Cleaning { done, latest: Instant::now().checked_add(within.saturating_add(SLACK)) });
         begun
     }
 
@@ -116,7 +127,7 @@ impl JobHandle {
 
     /// A future that leaves the room, if it was joined, after the cleanup.
     pub(super) fn into_leaving(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
-        if self.slot.connection.get().is_none() && !self.slot.session.is_held() {
+        if !self.slot.end_before_leaving() {
             return None;
         }
         let (cleaning, slot) = (self.cleaning.take(), Arc::clone(&self.slot));
@@ -124,12 +135,12 @@ impl JobHandle {
             // When a worker stops at once, a cleanup may still need the room.
             if let Some(Cleaning { done, latest }) = cleaning {
                 // Nothing is ever sent: the end of the cleanup drops the other end.
-                let _ = tokio::time::timeout_at(latest, done).await;
+                tokio::select! {
+                    _ = done => {}
+                    () = sleep_until(latest) => {}
+                }
             }
-            match slot.connection.get() {
-                Some(connection) => connection.leave().await,
-                None => slot.session.leave().await,
-            }
+            slot.leave().await;
         };
         Some(leaving.instrument(self.scope.span().clone()))
     }
@@ -137,7 +148,7 @@ impl JobHandle {
 
 impl Drop for JobHandle {
     fn drop(&mut self) {
-        self.slot.stop_watching();
+        self.slot.abandon();
     }
 }
 

@@ -24,11 +24,9 @@ pub(crate) use snapshot::{JobPage, Page};
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use log::Log;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -50,6 +48,7 @@ use agent_rtc::JoinRequest;
 
 use crate::agent::AnyAgent;
 use crate::job::attempt::AttemptLinks;
+use crate::job::contain::{contain, contain_sync};
 use crate::job::panics::{self, caught};
 use crate::job::spec::{AttemptSpec, RoomGrant};
 use crate::telemetry::WorkerGauges;
@@ -62,7 +61,6 @@ use alarm::Alarm;
 use attempt::Attempt;
 use blocking::BlockingThread;
 use cleanup::Cleanup;
-use executor::RunningAttempt;
 use job::JobHandle;
 
 /// Requests of a [`WorkerHandle`](crate::WorkerHandle).
@@ -180,7 +178,7 @@ impl Driver {
         loop {
             if let Some(result) = self.carry_out() {
                 self.closing.send_replace(true);
-                self.shut_down().await;
+                self.shut_down(commands).await;
                 return result;
             }
             let timeout = self.machine.poll_timeout().map(|(at, _)| self.started + (at - Time::ZERO));
@@ -245,8 +243,7 @@ impl Driver {
                 }
                 Output::Abort { job, cause } => {
                     if let Some(handle) = self.jobs.get_mut(&job) {
-                        handle.aborted = Some(cause);
-                        handle.attempt.iter().for_each(RunningAttempt::abort);
+                        handle.abort(cause);
                     }
                 }
                 Output::Clean { job, attempt, within } => self.clean(&job, attempt, within),
@@ -355,7 +352,7 @@ impl Driver {
                     None => Ok(()),
                 }
             };
-            let result = match AssertUnwindSafe(prepared).catch_unwind().await {
+            let result = match contain(prepared).await {
                 Ok(result) => {
                     result.map_err(|error| format!("the `on_start` hook failed: {}", chain(&*error)))
                 }
@@ -376,7 +373,7 @@ impl Driver {
         let (log, span) = (Arc::clone(&self.log), self.log.job_span(&job));
         let asking = async move {
             let _counted = counted;
-            let asked = AssertUnwindSafe(async { agent.on_request(&job).await }).catch_unwind();
+            let asked = contain(async { agent.on_request(&job).await });
             let job = job.id.clone();
             let input = match tokio::time::timeout(limit, asked).await {
                 Ok(Ok(answer)) => Input::Answered { offer, job, answer },
@@ -529,7 +526,7 @@ impl Driver {
         callback: impl Future<Output = ()> + Send + 'static,
     ) {
         let call = async move {
-            match tokio::time::timeout(SHUTDOWN_TIMEOUT, AssertUnwindSafe(callback).catch_unwind()).await {
+            match tokio::time::timeout(SHUTDOWN_TIMEOUT, contain(callback)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(panic)) => tracing::error!("{what} panicked: {}", caught(panic.as_ref())),
                 Err(_) => tracing::warn!("{what} took more than 10 s and was dropped"),
@@ -578,13 +575,20 @@ impl Driver {
         }
     }
 
-    async fn shut_down(mut self) {
+    /// Waits for the background tasks, and answers commands meanwhile.
+    async fn shut_down(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         self.disconnect();
         let parts = Arc::clone(&self.parts);
         let all = async {
-            while self.background.join_next().await.is_some() {}
-            // The program may end with the worker, and followers would wait for an unreleased lease.
-            parts.releases.done().await;
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(command) = commands.recv() => self.command(command),
+                    Some(_) = self.background.join_next() => {}
+                    // The program may end with the worker, and followers would wait for an unreleased lease.
+                    () = parts.releases.done(), if self.background.is_empty() => break,
+                }
+            }
         };
         if tokio::time::timeout(close_timeout(&parts.settings.rules), all).await.is_err() {
             tracing::warn!("stopped without waiting for the remaining rooms and callbacks");
@@ -629,7 +633,7 @@ fn socket_input(event: SocketEvent) -> Input {
 
 /// Calls the user's code on the driver's task and contains its panics, which must not stop the jobs.
 fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Option<T> {
-    std::panic::catch_unwind(AssertUnwindSafe(call))
+    contain_sync(call)
         .inspect_err(|panic| tracing::error!("{what} panicked: {}", caught(panic.as_ref())))
         .ok()
 }

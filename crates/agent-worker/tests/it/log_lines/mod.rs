@@ -4,5 +4,7 @@
 mod agents;
 mod floods;
 mod forgery;
+#[cfg(unix)]
+mod panics;
 mod redaction;
 mod server;

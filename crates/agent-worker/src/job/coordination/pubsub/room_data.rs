@@ -134,8 +134,11 @@ impl Reader {
                         self.inbox.interrupted();
                     }
                 }
-                RoomEvent::ParticipantLeft { participant, .. } => self.senders.left(&participant.identity),
-                RoomEvent::DataMissed { sender, .. } if self.senders.is_agent(&sender) == Some(false) => {}
+                RoomEvent::ParticipantLeft { participant, .. } => {
+                    self.senders.left(&participant.identity, self.now());
+                }
+                RoomEvent::DataMissed { sender, .. }
+                    if self.senders.is_agent(&sender, self.now()) == Some(false) => {}
                 RoomEvent::Reconnected(reconnected) if reconnected.resumed => {}
                 RoomEvent::Reconnected(_) | RoomEvent::DataMissed { .. } | RoomEvent::Lagged { .. } => {
                     self.inbox.interrupted();
@@ -147,8 +150,12 @@ impl Reader {
         self.inbox.close();
     }
 
+    fn now(&self) -> Time {
+        Time::ZERO + self.started.elapsed()
+    }
+
     fn take(&mut self, sender: &str, frame: Bytes) {
-        match self.senders.receive(sender, frame, Time::ZERO + self.started.elapsed()) {
+        match self.senders.receive(sender, frame, self.now()) {
             Trust::Accepted(frame) => self.inbox.deliver_from(sender, &frame),
             Trust::Held | Trust::Refused { first: false } => {}
             Trust::Refused { first: true } => {
