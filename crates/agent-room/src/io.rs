@@ -115,9 +115,10 @@ pub enum Input {
         #[cfg_attr(feature = "serde", serde(with = "agent_proto::recording::bytes"))]
         contents: Bytes,
     },
-    /// After an [`Output::JoinFailed`]: retry the join, in the existing session.
+    /// The join is called again: after an [`Output::JoinFailed`] it is retried in the existing session, and
+    /// before that it continues.
     JoinRetried {
-        /// Timeout until data can be sent in both directions.
+        /// Timeout from now until data can be sent in both directions.
         timeout: Duration,
     },
     /// A command for the room.

@@ -1,6 +1,6 @@
 //! The state of a join that failed or was given up: we may be in the room, but nobody has a handle to it.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use std::{fmt, mem};
 
@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::handle::Room;
 use super::join_error::JoinError;
 
-/// The receiver of a join's result.
-pub(super) type Joined = oneshot::Sender<Result<Room, JoinError>>;
+/// The sender of a join's result.
+pub(super) type Joined = oneshot::Sender<JoinResult>;
+type JoinResult = Result<Room, JoinError>;
 
 /// Timeout of [`JoinSession::leave`].
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
@@ -32,10 +33,17 @@ pub(super) type WeakSession = Weak<Mutex<State>>;
 
 #[derive(Default)]
 pub(super) enum State {
-    /// No join is kept.
+    /// No join is in progress or kept.
     #[default]
     Idle,
-    Held(mpsc::Sender<HeldRequest>),
+    /// A driver joins, or keeps a join that failed or was given up; it is gone if the channel is closed.
+    Driven {
+        requests: mpsc::Sender<HeldRequest>,
+        /// Number of calls that wait for its result.
+        calls: usize,
+    },
+    /// Joined, but the call was given up before it received the room.
+    Joined(Room),
     /// No joins are kept any more.
     Left,
 }
@@ -48,6 +56,16 @@ pub(super) enum HeldRequest {
     Leave,
 }
 
+/// How a call of a join begins.
+pub(super) enum JoinStep {
+    /// With a driver of its own, which receives these requests and sends the result here.
+    Drive { held: mpsc::Receiver<HeldRequest>, joined: Joined, call: JoinCall },
+    /// With the driver of an earlier call.
+    Retry(JoinCall),
+    /// It is joined already.
+    Joined(Room),
+}
+
 impl JoinSession {
     /// A session without a join.
     #[must_use]
@@ -58,16 +76,27 @@ impl JoinSession {
     /// Whether a join that failed or was given up is kept and waits for a request.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Held(_))
+        match &*self.lock() {
+            State::Driven { requests, calls } => *calls == 0 && !requests.is_closed(),
+            State::Joined(room) => room.is_connected(),
+            State::Idle | State::Left => false,
+        }
     }
 
     /// Leaves the room if a join that is kept is still in it or on its way into it, and keeps no further
     /// ones. Takes at most three seconds; a leave that takes longer continues in the background.
     pub async fn leave(&self) {
-        let Some(held) = self.replace(State::Left) else { return };
+        let state = mem::replace(&mut *self.lock(), State::Left);
         let left = async {
-            if held.send(HeldRequest::Leave).await.is_ok() {
-                held.closed().await;
+            match state {
+                State::Driven { requests, calls: 0 } => {
+                    if requests.send(HeldRequest::Leave).await.is_ok() {
+                        requests.closed().await;
+                    }
+                }
+                State::Joined(room) => room.leave().await,
+                // A join whose call still waits belongs to that call.
+                State::Driven { .. } | State::Idle | State::Left => {}
             }
         };
         if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
@@ -79,39 +108,107 @@ impl JoinSession {
         Arc::downgrade(&self.state)
     }
 
-    /// Retries the kept join; returns `joined` if there is none.
-    pub(super) async fn retry(&self, joined: Joined, timeout: Duration) -> Option<Joined> {
-        let Some(held) = self.replace(State::Idle) else { return Some(joined) };
-        match held.send(HeldRequest::Retry { joined, timeout }).await {
-            Ok(()) => None,
-            // The server has removed us meanwhile.
-            Err(mpsc::error::SendError(HeldRequest::Retry { joined, .. })) => Some(joined),
-            Err(mpsc::error::SendError(HeldRequest::Leave)) => None,
+    /// Begins a call of a join. At most one driver joins for a session at a time: two would have the same
+    /// identity, and remove each other.
+    pub(super) fn begin(&self) -> JoinStep {
+        let mut state = self.lock();
+        match &mut *state {
+            State::Driven { requests, calls } if !requests.is_closed() => {
+                *calls += 1;
+                return JoinStep::Retry(JoinCall::new(Some(self.clone()), requests.clone()).0);
+            }
+            State::Joined(_) => {
+                if let State::Joined(room) = mem::take(&mut *state)
+                    && room.is_connected()
+                {
+                    return JoinStep::Joined(room);
+                }
+            }
+            State::Driven { .. } | State::Idle | State::Left => {}
+        }
+        let (requests, held) = mpsc::channel(1);
+        if !matches!(*state, State::Left) {
+            *state = State::Driven { requests: requests.clone(), calls: 1 };
+        }
+        let (call, joined) = JoinCall::new(Some(self.clone()), requests);
+        JoinStep::Drive { held, joined, call }
+    }
+
+    /// A call has ended: `joined` if it returned the room, and `room` if it was given up before.
+    fn end_call(&self, ended: &JoinCall, room: Option<Room>) {
+        let mut state = self.lock();
+        if let State::Driven { requests, calls } = &mut *state
+            && requests.same_channel(&ended.requests)
+        {
+            *calls -= 1;
+            if let Some(room) = room {
+                *state = State::Joined(room);
+            } else if ended.joined {
+                *state = State::Idle;
+            }
         }
     }
 
-    fn replace(&self, next: State) -> Option<mpsc::Sender<HeldRequest>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Left = *state {
-            return None;
-        }
-        match mem::replace(&mut *state, next) {
-            State::Held(held) => Some(held),
-            State::Idle | State::Left => None,
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call of a join that waits for its result. Dropping it gives the join up: a session keeps it.
+pub(super) struct JoinCall {
+    session: Option<JoinSession>,
+    requests: mpsc::Sender<HeldRequest>,
+    outcome: oneshot::Receiver<JoinResult>,
+    /// Whether the room was returned.
+    joined: bool,
+}
+
+impl JoinCall {
+    fn new(session: Option<JoinSession>, requests: mpsc::Sender<HeldRequest>) -> (Self, Joined) {
+        let (joined, outcome) = oneshot::channel();
+        (Self { session, requests, outcome, joined: false }, joined)
+    }
+
+    /// A call without a session, whose join is not kept.
+    pub(super) fn unkept() -> (Self, Joined) {
+        Self::new(None, mpsc::channel(1).0)
+    }
+
+    /// Waits for the result. `None`: the driver has ended without one.
+    pub(super) async fn result(mut self) -> Option<JoinResult> {
+        let result = (&mut self.outcome).await.ok();
+        self.joined = matches!(result, Some(Ok(_)));
+        result
+    }
+
+    /// Retries the kept join. `None`: the driver has ended before it read the request, as the server has
+    /// removed us meanwhile.
+    pub(super) async fn retry(mut self, timeout: Duration) -> Option<JoinResult> {
+        let (joined, outcome) = oneshot::channel();
+        self.outcome = outcome;
+        self.requests.send(HeldRequest::Retry { joined, timeout }).await.ok()?;
+        self.result().await
+    }
+}
+
+impl Drop for JoinCall {
+    fn drop(&mut self) {
+        // The result may have been sent already. Nothing is sent after the close.
+        self.outcome.close();
+        let room = self.outcome.try_recv().ok().and_then(Result::ok);
+        if let Some(session) = &self.session {
+            session.end_call(self, room);
         }
     }
 }
 
-/// Keeps a join; `None` if its session is gone, so that it cannot be retried.
-pub(super) fn keep(session: &WeakSession) -> Option<mpsc::Receiver<HeldRequest>> {
-    let state = session.upgrade()?;
+/// Keeps a room whose call was given up, if its session still keeps joins; otherwise the room is left.
+pub(super) fn keep_room(session: &WeakSession, room: Room) {
+    let Some(state) = session.upgrade() else { return };
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    if let State::Left = *state {
-        return None;
+    if let State::Driven { .. } = *state {
+        *state = State::Joined(room);
     }
-    let (held, requests) = mpsc::channel(1);
-    *state = State::Held(held);
-    Some(requests)
 }
 
 impl fmt::Debug for JoinSession {

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
 use url::Url;
 
-use agent_net::{ConnectError, FrameSocket, MediaPath, NetOptions, Secret, SocketEvent, connect_websocket};
+use agent_net::{
+    ConnectError, FrameSocket, MediaPath, NetOptions, Secret, SocketEvent, WebSocket, connect_websocket,
+};
 use agent_proto::text::{line, name};
 use agent_proto::{BoxFuture, Time};
 use agent_room::{
@@ -26,7 +28,7 @@ use super::data_tracks::DataFrameSender;
 use super::frame_sender::FrameSender;
 use super::handle::Room;
 use super::join_error::JoinError;
-use super::join_session::{HeldRequest, JoinSession, Joined, WeakSession, keep};
+use super::join_session::{HeldRequest, JoinCall, JoinSession, JoinStep, Joined, WeakSession, keep_room};
 use super::local_tracks::OutgoingFrames;
 use super::reconnect_gate::ReconnectGate;
 use super::relay::{RelayConnections, RelayEvent};
@@ -38,6 +40,8 @@ use super::tcp::{TcpEvent, TcpPaths};
 const MAX_PACKETS: usize = 32;
 /// Maximum size of a signalling message: a room with thousands of participants is sent in one.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
+/// A longer timeout has no end that a clock can show.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// The id of commands without a caller. Those of handles begin with 1.
 const OWN_COMMAND: CommandId = 0;
 
@@ -69,28 +73,45 @@ impl RoomConnector for WebRtc {
     fn connect(&self, request: JoinRequest) -> BoxFuture<'_, Result<Room, JoinError>> {
         let net = self.net.clone().max_message_size(MAX_MESSAGE).connect_timeout(request.timeout);
         Box::pin(async move {
-            let (joined, outcome) = oneshot::channel();
-            let ended = JoinError::Failed(JoinFailure::Cancelled);
-            let joined = match &request.session {
-                Some(session) => session.retry(joined, request.timeout).await,
-                None => Some(joined),
-            };
-            let Some(joined) = joined else { return outcome.await.unwrap_or(Err(ended)) };
-            // A task of its own from the start: if this future is dropped, the task keeps the join for its
-            // session, or leaves the server properly.
-            let task = async move {
-                let driver = Driver::new(&request, net, joined).await;
-                // The request holds the session, which belongs to its user.
-                drop(request);
-                match driver {
-                    Ok(driver) => driver.run().await,
-                    Err((error, joined)) => drop(joined.send(Err(error))),
+            let result = match request.session.clone() {
+                None => {
+                    let (call, joined) = JoinCall::unkept();
+                    drive(request, net, None, joined);
+                    call.result().await
                 }
+                Some(session) => loop {
+                    match session.begin() {
+                        JoinStep::Joined(room) => return Ok(room),
+                        JoinStep::Retry(call) => {
+                            if let Some(result) = call.retry(request.timeout).await {
+                                break Some(result);
+                            }
+                        }
+                        JoinStep::Drive { held, joined, call } => {
+                            drive(request, net, Some(held), joined);
+                            break call.result().await;
+                        }
+                    }
+                },
             };
-            tokio::spawn(task.in_current_span());
-            outcome.await.unwrap_or(Err(ended))
+            result.unwrap_or(Err(JoinError::Failed(JoinFailure::Cancelled)))
         })
     }
+}
+
+/// Joins in a task of its own from the start: if the future of the join is dropped, the task keeps the join
+/// for its session, or leaves the server properly.
+fn drive(request: JoinRequest, net: NetOptions, held: Option<mpsc::Receiver<HeldRequest>>, joined: Joined) {
+    let task = async move {
+        let driver = Driver::new(&request, net, held, joined).await;
+        // The request holds the session, which belongs to its user.
+        drop(request);
+        match driver {
+            Ok(driver) => driver.run().await,
+            Err((error, joined)) => drop(joined.send(Err(error))),
+        }
+    };
+    tokio::spawn(task.in_current_span());
 }
 
 struct Driver {
@@ -110,10 +131,12 @@ struct Driver {
     joined: Option<Joined>,
     /// The session that may retry a join that failed or was given up.
     session: WeakSession,
-    /// Receives the request for such a join.
+    /// Receives the requests for such a join, until the room is handed over.
     held: Option<mpsc::Receiver<HeldRequest>>,
-    /// The room, if it was joined after the join had been given up.
-    kept: Option<Room>,
+    /// The timeout of a connection for signalling.
+    connect_timeout: Duration,
+    /// The end of the time for the one that is being opened. A retry of the join extends it.
+    connect_until: watch::Sender<Instant>,
     /// Set by the join.
     backend: Option<RoomBackend>,
     /// Set together with the backend.
@@ -147,6 +170,7 @@ impl Driver {
     async fn new(
         request: &JoinRequest,
         net: NetOptions,
+        held: Option<mpsc::Receiver<HeldRequest>>,
         joined: Joined,
     ) -> Result<Self, (JoinError, Joined)> {
         if Url::parse(&request.url).is_err() {
@@ -182,8 +206,9 @@ impl Driver {
             closing: JoinSet::new(),
             joined: Some(joined),
             session: request.session.as_ref().map(JoinSession::downgrade).unwrap_or_default(),
-            held: None,
-            kept: None,
+            held,
+            connect_timeout: request.timeout,
+            connect_until: watch::Sender::new(started),
             backend: None,
             frames: None,
             data_frames: None,
@@ -222,6 +247,7 @@ impl Driver {
     async fn wait(&mut self) -> Wake {
         // Without a timeout the machine is closed, and this is not reached.
         let due = self.machine.poll_timeout().map(|(at, _)| self.started + (at - Time::ZERO));
+        let has_caller = self.joined.is_some();
         let Self { signal, socket, binding, tcp, relays, backend, outgoing, joined, held, leaving, .. } =
             self;
         tokio::select! {
@@ -233,7 +259,8 @@ impl Driver {
             frame = next_frame(outgoing.as_mut()) => Wake::Frame(frame),
             request = next_request(backend.as_mut()), if !*leaving => Wake::Request(request),
             () = given_up(joined.as_mut()), if !*leaving => Wake::GivenUp,
-            request = next_held(held.as_mut()), if !*leaving => Wake::Held(request),
+            // A later call waits while an earlier one does.
+            request = next_held(held.as_mut()), if !*leaving && !has_caller => Wake::Held(request),
             () = sleep_until(due.unwrap_or_else(Instant::now)) => Wake::Timeout,
         }
     }
@@ -271,14 +298,9 @@ impl Driver {
                 self.hold();
             }
             Wake::Held(Some(HeldRequest::Retry { joined, timeout })) => {
-                self.held = None;
-                match self.kept.take() {
-                    Some(room) => self.hand_over(Some(joined), room),
-                    None => {
-                        self.joined = Some(joined);
-                        self.input(Input::JoinRetried { timeout });
-                    }
-                }
+                self.joined = Some(joined);
+                self.connect_until.send_replace(self.end_of(timeout));
+                self.input(Input::JoinRetried { timeout });
             }
             Wake::Readable => self.receive(),
             Wake::Frame(frame) => self.send_frames(frame),
@@ -319,21 +341,21 @@ impl Driver {
 
     /// Keeps the join until its session requests a retry or the leave. Without a session it leaves.
     fn hold(&mut self) {
-        self.held = self.held.take().or_else(|| keep(&self.session));
         if self.held.is_none() {
             self.leave();
         }
     }
 
-    /// Gives the room to the caller of the join, or keeps it if the caller is gone.
-    fn hand_over(&mut self, joined: Option<Joined>, room: Room) {
-        let back = match joined {
+    /// Gives the room to the caller of the join, or to the session if the caller is gone.
+    fn hand_over(&mut self, room: Room) {
+        // Closed at the end: a retry that it has not read finds the room in the session.
+        let _held = self.held.take();
+        let back = match self.joined.take() {
             Some(joined) => joined.send(Ok(room)).err().and_then(Result::ok),
             None => Some(room),
         };
-        if back.is_some() {
-            self.kept = back;
-            self.hold();
+        if let Some(room) = back {
+            keep_room(&self.session, room);
         }
     }
 
@@ -382,6 +404,12 @@ impl Driver {
         self.machine.handle_input(input, self.now());
     }
 
+    /// The end of this timeout, which may be of any length.
+    fn end_of(&self, timeout: Duration) -> Instant {
+        let now = Instant::now();
+        now.checked_add(timeout).unwrap_or(now + LONGEST_TIMEOUT)
+    }
+
     fn now(&self) -> Time {
         Time::ZERO + self.started.elapsed()
     }
@@ -395,12 +423,14 @@ impl Driver {
                 Output::ConnectSignal { url, token, may_be_new_server } => {
                     let (net, token) = (self.net.clone(), Secret::from(token.expose()));
                     let worker = may_be_new_server.then(|| self.gate.wait());
+                    self.connect_until.send_replace(self.end_of(self.connect_timeout));
+                    let until = self.connect_until.subscribe();
                     self.signal = FrameSocket::connect(async move {
                         if let Some(worker) = worker {
                             worker.await;
                         }
                         let url = Url::parse(&url).map_err(|_| ConnectError::Address)?;
-                        connect_websocket(&url, Some(&token), &net).await
+                        connect_within(&url, &token, net, until).await
                     });
                 }
                 Output::SendSignal(frame) => self.signal.send(frame),
@@ -461,8 +491,7 @@ impl Driver {
                     self.data_frames = Some(backend.data_frames());
                     self.outgoing = Some(backend.outgoing_frames());
                     self.backend = Some(backend);
-                    let joined = self.joined.take();
-                    self.hand_over(joined, room);
+                    self.hand_over(room);
                 }
                 Output::Event(event) => {
                     if let RoomEvent::Reconnected(_) = event {
@@ -498,12 +527,10 @@ impl Driver {
                     }
                 }
                 Output::JoinFailed { failure } => {
-                    // First, as the caller may retry immediately.
-                    let joined = self.joined.take();
-                    self.hold();
-                    if let Some(joined) = joined {
+                    if let Some(joined) = self.joined.take() {
                         drop(joined.send(Err(JoinError::Failed(failure))));
                     }
+                    self.hold();
                 }
                 Output::Closed { reason } => self.closed(reason),
                 Output::CloseSignal => {
@@ -532,6 +559,25 @@ impl Driver {
             (None, reason) => JoinError::Failed(JoinFailure::Ended(Box::new(reason))),
         };
         drop(joined.send(Err(error)));
+    }
+}
+
+/// Opens the WebSocket; if it times out after the join was retried, in the time of the retry.
+async fn connect_within(
+    url: &Url,
+    token: &Secret,
+    mut net: NetOptions,
+    until: watch::Receiver<Instant>,
+) -> Result<WebSocket, ConnectError> {
+    let mut end = *until.borrow();
+    loop {
+        let opened = connect_websocket(url, Some(token), &net).await;
+        let later = *until.borrow();
+        if !matches!(opened, Err(ConnectError::Timeout { .. })) || later <= end {
+            return opened;
+        }
+        end = later;
+        net = net.connect_timeout(later.saturating_duration_since(Instant::now()));
     }
 }
 

@@ -113,8 +113,20 @@ impl Signal {
         }
     }
 
-    /// The join is retried, in the existing session.
+    /// The join is retried, in the existing session, or continues with the time of the retry.
     pub(crate) fn retry_join(&mut self, timeout: Duration, now: Time) {
+        match &self.phase {
+            Phase::Unbound | Phase::Connecting | Phase::Joining | Phase::Joined { .. } => {
+                self.join_until = now + timeout;
+                return;
+            }
+            Phase::JoinFailed { .. }
+            | Phase::Connected
+            | Phase::Recovering(_)
+            | Phase::Leaving { .. }
+            | Phase::GivenUp { .. }
+            | Phase::Closed => {}
+        }
         match mem::replace(&mut self.phase, Phase::Closed) {
             Phase::JoinFailed { connected, ready, .. } => {
                 self.phase = Phase::Joined { connected };

@@ -695,6 +695,31 @@ fn media_that_were_lost_before_a_join_failed_do_not_end_it() {
     assert!(rig.signal.is_connected(), "{}", rig.script);
 }
 
+/// The time of a call that was given up does not limit the next one.
+#[test]
+fn a_join_that_is_retried_before_it_failed_has_the_time_of_the_retry() {
+    for steps in 0..4 {
+        let mut rig = Rig::new(quiet);
+        let start = [
+            |rig: &mut Rig| rig.step("bound", |signal, _| signal.bound("v=0 ours".to_owned())),
+            |rig: &mut Rig| rig.step("opened", Signal::opened),
+            |rig: &mut Rig| rig.receives(Response::Join(join())),
+        ];
+        start[..steps].iter().for_each(|step| step(&mut rig));
+        rig.wait(Duration::from_secs(5));
+        rig.step("retry", |signal, now| signal.retry_join(Duration::from_secs(30), now));
+        for _ in 0..29 {
+            rig.wait(Duration::from_secs(1));
+            if steps == 3 {
+                rig.receives(Response::Pong(1));
+            }
+        }
+        assert!(!rig.signal.is_closed(), "after {steps} steps: {}", rig.script);
+        rig.wait(Duration::from_secs(1));
+        assert!(rig.signal.is_closed(), "after {steps} steps: {}", rig.script);
+    }
+}
+
 /// Media that came after the join had failed, and are lost again, are no connection.
 #[test]
 fn a_retry_after_media_were_lost_waits_for_media() {
