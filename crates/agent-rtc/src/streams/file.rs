@@ -3,14 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tokio::fs::{self, File};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
 
 use agent_proto::BoxFuture;
 use agent_room::{RoomError, StreamError, StreamKind};
 
 use super::builder::private::Sealed;
 use super::builder::{StreamBuilder, StreamContent};
+use super::new_file::NewFile;
 use super::reader::ByteReader;
 use super::writer::ByteWriter;
 use crate::Room;
@@ -61,8 +62,9 @@ impl StreamBuilder<WholeFile> {
 }
 
 impl ByteReader {
-    /// Writes the content to a file as it is received, and returns its length in bytes. An existing file is
-    /// replaced; if the content is incomplete, no file is left.
+    /// Writes the content to a file as it is received, and returns its length in bytes. The file has a
+    /// temporary name in the same folder until it is complete, and replaces an existing one then. If the
+    /// content is incomplete, or the future is dropped, no file is left, and an existing one is as it was.
     ///
     /// # Errors
     /// [`FileError`]
@@ -107,20 +109,13 @@ async fn send(builder: StreamBuilder<WholeFile>) -> Result<String, FileError> {
 /// Writes the content of a stream to a file.
 async fn save(reader: &mut ByteReader, path: &Path) -> Result<u64, FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
-    let mut file = File::create(path).await.map_err(failed)?;
+    let mut file = NewFile::create(path).await.map_err(failed)?;
     let mut length = 0;
-    let saved = async {
-        while let Some(piece) = reader.next().await {
-            let piece = piece?;
-            length += piece.len() as u64;
-            file.write_all(&piece).await.map_err(failed)?;
-        }
-        file.flush().await.map_err(failed)
-    };
-    if let Err(error) = saved.await {
-        // The error that matters is the first one.
-        let _ = fs::remove_file(path).await;
-        return Err(error);
+    while let Some(piece) = reader.next().await {
+        let piece = piece?;
+        length += piece.len() as u64;
+        file.write(&piece).await.map_err(failed)?;
     }
+    file.finish().await.map_err(failed)?;
     Ok(length)
 }

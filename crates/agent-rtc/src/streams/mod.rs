@@ -8,6 +8,7 @@
 mod builder;
 mod content;
 mod file;
+mod new_file;
 mod reader;
 mod receiver;
 mod room;
