@@ -55,6 +55,7 @@ mod data_tracks;
 mod dtmf;
 mod e2ee;
 mod event;
+mod event_bytes;
 mod frame;
 mod held;
 mod inbox;

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use agent_proto::{DropOldest, Popped, QueueEntry, QueueLimits};
 
-use crate::{Participant, RoomEvent};
+use crate::RoomEvent;
+use crate::event_bytes::event_bytes;
 
 /// An event with its number and size.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub(super) struct Queue {
 
 impl Entry {
     pub(super) fn new(seq: u64, event: RoomEvent) -> Self {
-        Self { seq, bytes: weight(&event), event }
+        Self { seq, bytes: event_bytes(&event), event }
     }
 }
 
@@ -142,42 +143,4 @@ pub(crate) fn losses(event: &RoomEvent) -> u64 {
         RoomEvent::DataMissed { up_to, .. } => u64::from(*up_to).max(1),
         _ => 1,
     }
-}
-
-/// The size of an event's parts that others control.
-fn weight(event: &RoomEvent) -> usize {
-    match event {
-        RoomEvent::DataReceived(message) => {
-            message.payload.len() + message.topic.len() + message.sender.as_ref().map_or(0, String::len)
-        }
-        RoomEvent::DataMissed { sender, .. } | RoomEvent::DtmfReceived { sender, .. } => sender.len(),
-        RoomEvent::ChatMessageReceived(chat) => chat.len(),
-        RoomEvent::TranscriptionReceived(transcription) => transcription.len(),
-        RoomEvent::ParticipantJoined(participant)
-        | RoomEvent::ParticipantActive(participant)
-        | RoomEvent::MetadataChanged(participant)
-        | RoomEvent::NameChanged(participant)
-        | RoomEvent::PermissionsChanged(participant)
-        | RoomEvent::ParticipantLeft { participant, .. }
-        | RoomEvent::AttributesChanged { participant, .. }
-        | RoomEvent::TrackPublished { participant, .. }
-        | RoomEvent::TrackUnpublished { participant, .. }
-        | RoomEvent::DataTrackPublished { participant, .. }
-        | RoomEvent::DataTrackUnpublished { participant, .. }
-        | RoomEvent::TrackMuted { participant, .. }
-        | RoomEvent::TrackUnmuted { participant, .. }
-        | RoomEvent::TrackSubscribed { participant, .. } => weight_of(participant),
-        RoomEvent::RoomMetadataChanged(room)
-        | RoomEvent::RoomUpdated(room)
-        | RoomEvent::RoomReplaced(room)
-        | RoomEvent::RoomMoved { room, .. } => room.metadata.len(),
-        RoomEvent::Reconnected(again) => again.room.metadata.len() + weight_of(&again.local),
-        _ => 0,
-    }
-}
-
-/// Each event may be the last reference to this state of a participant.
-fn weight_of(participant: &Participant) -> usize {
-    let attributes = participant.attributes.iter().map(|(key, value)| key.len() + value.len());
-    participant.metadata.len() + participant.name.len() + attributes.sum::<usize>()
 }

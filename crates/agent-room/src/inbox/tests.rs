@@ -1,5 +1,10 @@
+use std::sync::Arc;
+
 use super::*;
-use crate::{DataReceived, Participant, Reconnected};
+use crate::{
+    ConnectionQuality, DataReceived, DataTrack, Participant, Reconnected, RoomInfo, Speaker,
+    SubscriptionFailure, Track,
+};
 
 pub(super) const SMALL: QueueLimits = QueueLimits { entries: 8, bytes: 400 };
 
@@ -101,6 +106,71 @@ fn topics_and_states_count_into_the_bytes() {
         inbox.push(&RoomEvent::MetadataChanged(heavy.clone().into()));
     }
     assert!(inbox.len(id) <= 8, "{} wait", inbox.len(id));
+}
+
+/// One event of each kind that the server or a participant can make large, with this text in one place.
+fn large(text: &str) -> Vec<RoomEvent> {
+    let of = |change: fn(&mut Participant, String)| {
+        let mut participant = Participant::default();
+        change(&mut participant, text.to_owned());
+        RoomEvent::ParticipantActive(participant.into())
+    };
+    let named = |name: &str| Track { name: name.to_owned(), ..Track::default() };
+    let (participant, text) = (Arc::new(Participant::default()), text.to_owned());
+    vec![
+        of(|participant, text| participant.sid = text),
+        of(|participant, text| participant.identity = text),
+        of(|participant, text| drop(participant.attributes.insert("key".to_owned(), text))),
+        of(|participant, text| {
+            drop(participant.tracks.insert("TR".to_owned(), Track { name: text, ..Track::default() }))
+        }),
+        of(|participant, text| {
+            participant.tracks.insert("TR".to_owned(), Track { mime_type: text, ..Track::default() });
+        }),
+        of(|participant, text| {
+            drop(participant.data_tracks.insert("DTR".to_owned(), DataTrack::new("", text)))
+        }),
+        RoomEvent::TrackPublished { participant: participant.clone(), track: named(&text) },
+        RoomEvent::TrackStreamStateChanged {
+            participant: participant.clone(),
+            track: named(&text),
+            paused: true,
+        },
+        RoomEvent::LocalTrackSubscribed { track: named(&text) },
+        RoomEvent::DataTrackUnpublished {
+            participant: participant.clone(),
+            track: DataTrack::new(&*text, ""),
+        },
+        RoomEvent::AttributesChanged { participant, changed: [(text.clone(), String::new())].into() },
+        RoomEvent::SpeakersChanged(vec![Speaker::new("ada", 0.5), Speaker::new(&*text, 0.1)]),
+        RoomEvent::ConnectionQualityChanged { identity: text.clone(), quality: ConnectionQuality::Good },
+        RoomEvent::TrackUnsubscribed { track_sid: text.clone() },
+        RoomEvent::TrackSubscriptionFailed { track_sid: text.clone(), reason: SubscriptionFailure::Unknown },
+        RoomEvent::RoomUpdated(RoomInfo::new("RM", &*text)),
+        RoomEvent::TokenRefreshed { token: text.into() },
+    ]
+}
+
+#[test]
+fn all_that_an_event_holds_counts_into_the_bytes() {
+    for event in large(&"x".repeat(64 * 1024)) {
+        let mut inbox = Inbox::new([]);
+        let (id, _) = inbox.open_events([]);
+        let dropped: u64 = (0..100).map(|_| inbox.push(&event).events).sum();
+        assert_eq!(dropped, 100 - inbox.len(id) as u64);
+        assert!(inbox.len(id) <= 64, "{} of {}", inbox.len(id), &format!("{event:?}")[..40]);
+    }
+    // Many small parts: they have no texts.
+    let mut participant = Participant::default();
+    for n in 0..500 {
+        participant.tracks.insert(n.to_string(), Track::default());
+    }
+    let mut inbox = Inbox::new([]);
+    let (id, _) = inbox.open_events([]);
+    for _ in 0..1000 {
+        inbox.push(&RoomEvent::ParticipantActive(participant.clone().into()));
+    }
+    assert!(inbox.len(id) < 100, "{}", inbox.len(id));
 }
 
 #[test]
