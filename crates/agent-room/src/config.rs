@@ -62,7 +62,9 @@ pub struct Limits {
     pub requests: usize,
     /// Maximum number of participants; more are counted as violations. Default 10,000.
     pub participants: usize,
-    /// Maximum number of events between the server's answer and the established connection. Default 4,096.
+    /// Maximum number of messages between the server's answer and the established connection, which are
+    /// limited to 4 MiB as well; beyond it the oldest are dropped. Of more changes of the room's state than
+    /// these, those without a lasting effect are dropped. Default 4,096.
     pub held_events: usize,
     /// Maximum number of receive sections for media that the server may request. Default 512.
     pub media_sections: usize,

@@ -23,7 +23,7 @@ use crate::held::HeldEvents;
 use crate::local_tracks::LocalTracks;
 use crate::rpc::Rpc;
 use crate::signal::{LowerState, OwnChange, Signal, SignalOutput, UnknownLeft};
-use crate::streams::{Incoming, Outgoing, PacketSender, SendDone, SendOwner, StreamPacket};
+use crate::streams::{EarlyPackets, Incoming, Outgoing, SendDone, SendOwner};
 use crate::turn::RelayEvent;
 use crate::unknown_method::Reported;
 use crate::video::VideoReceiver;
@@ -44,7 +44,7 @@ pub(crate) struct Machine<M: MediaConnection> {
     inbox: DataInbox,
     incoming: Incoming,
     /// Packets of streams that wait for the event that must precede them.
-    early: VecDeque<(PacketSender, StreamPacket)>,
+    early: EarlyPackets,
     outgoing: Outgoing,
     rpc: Rpc,
     data_tracks: DataTracks,
@@ -71,7 +71,7 @@ impl<M: MediaConnection> Machine<M> {
             outbox: DataOutbox::new(),
             inbox: DataInbox::default(),
             incoming: Incoming::new(config.limits.streams.clone()),
-            early: VecDeque::new(),
+            early: EarlyPackets::default(),
             outgoing: Outgoing::new(config.limits.outgoing_streams, config.limits.outgoing_bytes),
             rpc: Rpc::new(config.limits.rpc.clone()),
             data_tracks: DataTracks::new(
@@ -564,9 +564,9 @@ impl<M: MediaConnection> Machine<M> {
                 self.participant_left(&sid, identity.as_deref(), now);
             }
             SignalOutput::Hold(changes) => {
-                self.held
-                    .get_or_insert_with(|| HeldEvents::new(self.config.limits.held_events))
-                    .rejoined(changes);
+                let limit = self.config.limits.held_events;
+                self.held.get_or_insert_with(|| HeldEvents::new(limit));
+                changes.into_iter().for_each(|event| self.event(event, now));
             }
             SignalOutput::Entered(mut event) => {
                 if let RoomEvent::Connected(connected) = &mut event {
@@ -611,9 +611,10 @@ impl<M: MediaConnection> Machine<M> {
 
     /// Notifies the user, now or once there is a connection.
     fn event(&mut self, event: RoomEvent, now: Time) {
-        match &mut self.held {
-            Some(held) => held.push(event),
-            None => self.notify(event, now),
+        let Some(held) = &mut self.held else { return self.notify(event, now) };
+        held.push(event);
+        for gone in held.take_unreported() {
+            self.participant_left(&gone.sid, Some(&gone.identity), now);
         }
     }
 

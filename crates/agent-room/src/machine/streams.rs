@@ -12,9 +12,6 @@ use crate::rpc::Rpc;
 use crate::streams::{PacketSender, SendOwner, StreamPacket};
 use crate::{CommandId, Output, StreamEvent, StreamOptions};
 
-/// Maximum number of packets of streams that wait for the established connection.
-const MAX_EARLY: usize = 1024;
-
 impl<M: MediaConnection> Machine<M> {
     pub(super) fn send_stream(&mut self, id: CommandId, options: StreamOptions, content: Bytes, now: Time) {
         let abilities = self.signal.abilities(&options.destinations);
@@ -68,9 +65,7 @@ impl<M: MediaConnection> Machine<M> {
         if self.held.is_none() {
             self.incoming.receive(sender, packet);
             self.report_streams(now);
-        } else if self.early.len() < MAX_EARLY {
-            self.early.push_back((sender, packet));
-        } else {
+        } else if !self.early.push(sender, packet) {
             // Its stream fails, as this packet is missing.
             self.signal.violation();
         }
@@ -78,7 +73,7 @@ impl<M: MediaConnection> Machine<M> {
 
     /// The user knows of the connection: what has arrived before is reported.
     pub(super) fn take_early_packets(&mut self, now: Time) {
-        for (sender, packet) in std::mem::take(&mut self.early) {
+        for (sender, packet) in self.early.take() {
             self.incoming.receive(sender, packet);
         }
         self.report_streams(now);
@@ -86,7 +81,7 @@ impl<M: MediaConnection> Machine<M> {
 
     /// A new session began.
     pub(super) fn interrupt_streams(&mut self, now: Time) {
-        self.early.clear();
+        self.early.take();
         self.incoming.interrupted();
         let (failed, done) = self.outgoing.interrupted();
         self.outbox.drop_streams(&failed);
@@ -96,7 +91,7 @@ impl<M: MediaConnection> Machine<M> {
 
     /// The room is over.
     pub(super) fn end_streams(&mut self, now: Time) {
-        self.early.clear();
+        self.early.take();
         self.incoming.room_ended();
         self.rpc.room_ended();
         self.report_streams(now);

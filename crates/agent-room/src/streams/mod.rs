@@ -16,6 +16,7 @@
 
 mod collect;
 mod deflate;
+mod early;
 mod error;
 mod event;
 mod incoming;
@@ -31,6 +32,7 @@ mod text;
 mod unread;
 
 pub(crate) use collect::Collected;
+pub(crate) use early::EarlyPackets;
 pub use error::StreamError;
 pub use event::{IncomingStream, StreamEvent};
 pub(crate) use incoming::{Incoming, PacketSender, StreamPacket};
