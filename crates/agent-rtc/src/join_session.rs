@@ -52,8 +52,8 @@ pub(super) enum State {
 pub(super) enum HeldRequest {
     /// Retry it, within this time.
     Retry { joined: Joined, timeout: Duration },
-    /// Leave the room.
-    Leave,
+    /// Leave the room. The sender is dropped when that is done.
+    Leave { left: oneshot::Sender<()> },
 }
 
 /// How a call of a join begins.
@@ -90,9 +90,10 @@ impl JoinSession {
         let left = async {
             match state {
                 State::Driven { requests, calls: 0 } => {
-                    if requests.send(HeldRequest::Leave).await.is_ok() {
-                        requests.closed().await;
-                    }
+                    let (left, done) = oneshot::channel();
+                    let _ = requests.send(HeldRequest::Leave { left }).await;
+                    // Nothing is sent: the end of the driver drops the sender.
+                    let _ = done.await;
                 }
                 State::Joined(room) => room.leave().await,
                 // A join whose call still waits belongs to that call.

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
@@ -150,6 +150,8 @@ struct Driver {
     /// The connection's error if there was none: it has a source, which the machine's error lacks.
     refusal: Option<ConnectError>,
     leaving: bool,
+    /// Dropped at the end, for the session that waits for it.
+    left: Option<oneshot::Sender<()>>,
     done: bool,
 }
 
@@ -217,6 +219,7 @@ impl Driver {
             calls: BTreeMap::new(),
             refusal: None,
             leaving: false,
+            left: None,
             done: false,
         })
     }
@@ -292,7 +295,11 @@ impl Driver {
                 self.input(Input::Called { id, call });
             }
             // All handles were dropped, or the session of a join that is kept is gone.
-            Wake::Request(None) | Wake::Held(None | Some(HeldRequest::Leave)) => self.leave(),
+            Wake::Request(None) | Wake::Held(None) => self.leave(),
+            Wake::Held(Some(HeldRequest::Leave { left })) => {
+                self.left = Some(left);
+                self.leave();
+            }
             Wake::GivenUp => {
                 self.joined = None;
                 self.hold();
@@ -544,6 +551,8 @@ impl Driver {
 
     fn closed(&mut self, reason: DisconnectReason) {
         self.done = true;
+        // Its requests are not read any more: a retry joins again.
+        self.held = None;
         let Some(joined) = self.joined.take() else { return };
         let error = match (self.refusal.take(), reason) {
             // The machine's reason describes the server; the connection's error has the address and the

@@ -167,6 +167,17 @@ async fn a_join_without_a_session_leaves_when_it_is_given_up() {
     leave(&mut received).await;
 }
 
+#[tokio::test]
+async fn a_session_is_left_when_the_server_has_read_it() {
+    let (mut request, mut received) = server().await;
+    let session = JoinSession::new();
+    request.session = Some(session.clone());
+    give_up(&request, &mut received).await;
+    session.leave().await;
+    let left = std::iter::from_fn(|| received.requests.try_recv().ok());
+    assert!(left.into_iter().any(|request| matches!(request, Request::Leave(_))));
+}
+
 /// Without a pause for the first join to notice that it was given up.
 #[tokio::test]
 async fn a_join_that_is_retried_at_once_has_one_connection() {
@@ -237,4 +248,19 @@ async fn a_second_call_waits_for_the_first() {
     }
     assert!(request.session.as_ref().unwrap().is_held());
     assert_eq!(*received.connections.borrow(), 1);
+}
+
+/// While the connection to the server is still being closed.
+#[tokio::test]
+async fn a_retry_after_the_server_has_removed_us_joins_again() {
+    let (mut request, mut received) = server().await;
+    let session = JoinSession::new();
+    request.session = Some(session.clone());
+    give_up(&request, &mut received).await;
+    received.removes.send_replace(true);
+    tokio::time::timeout(SOON, received.closed.wait_for(|closed| *closed > 0)).await.unwrap().unwrap();
+    received.removes.send_replace(false);
+    assert!(!session.is_held());
+    give_up(&request, &mut received).await;
+    assert_eq!(*received.connections.borrow(), 2);
 }
