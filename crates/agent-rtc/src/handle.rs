@@ -20,7 +20,7 @@ use super::audio::EncodedAudioStream;
 use super::data::RoomData;
 use super::events::RoomEvents;
 use super::reader::Reader;
-use super::request::{RoomRequest, ask};
+use super::request::{PendingReply, RoomRequest, ask, queue};
 use super::shared::Shared;
 use super::track_error::TrackError;
 
@@ -329,11 +329,14 @@ impl Room {
         ask(&self.requests, |reply| RoomRequest::Command { id, command, reply }).await
     }
 
-    /// Sends a command without waiting: for a `drop`.
-    pub(super) fn send_later(&self, command: RoomCommand) {
-        if self.check().is_ok() {
-            self.shared.send_later(command);
-        }
+    /// Sends a command. If the future is dropped, the command is not sent.
+    pub(super) async fn queue_command(
+        &self,
+        command: RoomCommand,
+    ) -> Result<PendingReply<(), RoomError>, RoomError> {
+        self.check()?;
+        let id = self.next_command();
+        queue(&self.requests, |reply| RoomRequest::Command { id, command, reply }).await
     }
 
     pub(super) async fn call(&self, call: RpcCall) -> Result<String, RpcError> {

@@ -60,7 +60,24 @@ pub(super) async fn ask<T, E: From<RoomError>>(
     requests: &mpsc::Sender<RoomRequest>,
     request: impl FnOnce(RoomReply<T, E>) -> RoomRequest,
 ) -> Result<T, E> {
+    queue(requests, request).await?.get().await
+}
+
+/// The receiver of a [`RoomReply`].
+pub(super) struct PendingReply<T, E>(oneshot::Receiver<Result<T, E>>);
+
+impl<T, E: From<RoomError>> PendingReply<T, E> {
+    pub(super) async fn get(self) -> Result<T, E> {
+        self.0.await.unwrap_or_else(|_| Err(RoomError::NotConnected.into()))
+    }
+}
+
+/// Sends a request to the backend. If the future is dropped, the request is not sent.
+pub(super) async fn queue<T, E>(
+    requests: &mpsc::Sender<RoomRequest>,
+    request: impl FnOnce(RoomReply<T, E>) -> RoomRequest,
+) -> Result<PendingReply<T, E>, RoomError> {
     let (reply, answer) = RoomReply::new();
     requests.send(request(reply)).await.map_err(|_| RoomError::NotConnected)?;
-    answer.await.unwrap_or_else(|_| Err(RoomError::NotConnected.into()))
+    Ok(PendingReply(answer))
 }

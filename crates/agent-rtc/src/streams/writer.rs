@@ -53,8 +53,11 @@ impl Writer {
     }
 
     async fn close(&mut self, reason: String, attributes: BTreeMap<String, String>) -> Result<(), RoomError> {
+        let command = RoomCommand::CloseStream { stream: self.stream, reason, attributes };
+        let done = self.room.queue_command(command).await?;
+        // Only now: without its request nothing else would end the stream.
         self.closed = true;
-        self.room.command(RoomCommand::CloseStream { stream: self.stream, reason, attributes }).await
+        done.get().await
     }
 }
 
@@ -62,7 +65,9 @@ impl Drop for Writer {
     fn drop(&mut self) {
         if !self.closed {
             let (reason, attributes) = ("the writer was dropped".to_owned(), BTreeMap::new());
-            self.room.send_later(RoomCommand::CloseStream { stream: self.stream, reason, attributes });
+            let command = RoomCommand::CloseStream { stream: self.stream, reason, attributes };
+            // Also after the end of the attempt, as the stream is still open.
+            self.room.shared().send_later(command);
         }
     }
 }

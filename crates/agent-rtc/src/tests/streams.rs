@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 
 use agent_room::{
-    IncomingStream, RoomCommand, RoomError, StreamError, StreamEvent, StreamInfo, StreamKind, StreamOptions,
+    CommandId, IncomingStream, RoomCommand, RoomError, StreamError, StreamEvent, StreamInfo, StreamKind,
+    StreamOptions,
 };
 
-use super::{RoomBackend, RoomConnection, RoomRequest, room};
-use crate::FileError;
+use super::{Room, RoomBackend, RoomConnection, RoomRequest, room};
+use crate::{FileError, TextWriter};
 
 pub(super) fn opened(number: u64, topic: &str, kind: StreamKind) -> StreamEvent {
     let mut info = StreamInfo::new(format!("id-{number}"), topic, kind);
@@ -185,6 +187,72 @@ async fn a_writer_names_the_command_that_opened_it_and_is_closed_when_dropped() 
     assert!(backend.next_request().await.is_none());
 }
 
+/// The command of a writer that is dropped without an end.
+fn dropped(stream: CommandId) -> RoomCommand {
+    let reason = "the writer was dropped".to_owned();
+    RoomCommand::CloseStream { stream, reason, attributes: BTreeMap::new() }
+}
+
+/// A writer, and the command that opened it.
+async fn writer(room: &Room, backend: &mut RoomBackend) -> (TextWriter, CommandId) {
+    let opening = tokio::spawn(room.stream_text("chat").into_future());
+    let RoomRequest::Command { id, command: RoomCommand::OpenStream(_), reply } =
+        backend.next_request().await.unwrap()
+    else {
+        panic!("a stream is opened")
+    };
+    reply.send(Ok(()));
+    (opening.await.unwrap().unwrap(), id)
+}
+
+#[tokio::test]
+async fn a_close_that_is_dropped_before_its_request_is_queued_still_ends_the_stream() {
+    let (room, mut backend) = room();
+    let (text, stream) = writer(&room, &mut backend).await;
+    let mut queued = 0;
+    // Each is queued, until there is no place left.
+    while room.publish_data("t", "x").into_future().now_or_never().is_none() && queued < 64 {
+        queued += 1;
+    }
+    assert!(text.close().now_or_never().is_none());
+    for _ in 0..queued {
+        assert!(matches!(accept(&mut backend).await, RoomCommand::Publish(_)));
+    }
+    assert_eq!(backend.next_request().now_or_never().map(command), Some(dropped(stream)));
+    assert!(backend.next_request().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn a_close_whose_request_is_queued_ends_the_stream_once() {
+    let (room, mut backend) = room();
+    let (text, stream) = writer(&room, &mut backend).await;
+    assert!(text.close().now_or_never().is_none());
+    let closed = RoomCommand::CloseStream { stream, reason: String::new(), attributes: BTreeMap::new() };
+    assert_eq!(backend.next_request().now_or_never().map(command), Some(closed));
+    assert!(backend.next_request().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn a_writer_that_is_dropped_after_its_attempt_ends_the_stream() {
+    let (first, mut backend) = room();
+    let connection = RoomConnection::new(first);
+    let room = connection.begin_attempt();
+    let (text, stream) = writer(&room, &mut backend).await;
+    let (closed, second) = writer(&room, &mut backend).await;
+    connection.end_attempt();
+    drop(text);
+    assert_eq!(backend.next_request().now_or_never().map(command), Some(dropped(stream)));
+    assert_eq!(closed.close().await, Err(RoomError::AttemptOver));
+    assert_eq!(backend.next_request().now_or_never().map(command), Some(dropped(second)));
+}
+
+fn command(request: Option<RoomRequest>) -> RoomCommand {
+    match request {
+        Some(RoomRequest::Command { command, .. }) => command,
+        other => panic!("a command, not {other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn files_are_sent_and_saved_as_they_are() {
     let folder = std::env::temp_dir().join(format!("agent-rtc-files-{}", std::process::id()));
@@ -226,6 +294,7 @@ async fn files_are_sent_and_saved_as_they_are() {
     assert_eq!(file.name(), "menu.pdf");
     assert_eq!(file.save(&copy).await.unwrap(), 150_000);
     assert_eq!(std::fs::read(&copy).unwrap(), original);
+
     std::fs::remove_dir_all(folder).unwrap();
 }
 
