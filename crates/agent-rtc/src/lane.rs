@@ -120,7 +120,7 @@ pub(super) struct Lane<F> {
     state: Mutex<State<F>>,
 }
 
-/// What became of a frame.
+/// What became of a frame, or of those that waited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pushed {
     /// How many frames were dropped for it, possibly itself.
@@ -310,10 +310,11 @@ impl<F: LaneFrame> Lane<F> {
     }
 
     /// Changes how many frames wait at most, and returns how many were dropped for it.
-    pub(super) fn set_capacity(&self, capacity: usize) -> u64 {
+    pub(super) fn set_capacity(&self, capacity: usize) -> Pushed {
         let mut state = self.lock();
         state.limits = limits::<F>(capacity);
-        state.shrink()
+        let dropped = state.shrink();
+        Pushed { dropped, interrupted: dropped > 0 && state.interrupted }
     }
 
     pub(super) fn dropped(&self) -> u64 {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use agent_room::{CommandId, Dropped, RoomCommand, SubscriptionChange};
 
-use super::lane::{Lane, MediaFrame};
+use super::lane::{Lane, MediaFrame, Pushed};
 use super::shared::Shared;
 use super::track_error::TrackError;
 
@@ -34,12 +34,16 @@ impl<F: MediaFrame> TrackReader<F> {
     }
 
     pub(super) fn set_capacity(&self, frames: usize) {
-        let frames = self.lane.set_capacity(frames);
-        self.shared.report(Dropped { frames, ..Dropped::default() });
+        let Pushed { dropped, interrupted } = self.lane.set_capacity(frames);
+        self.shared.report(Dropped { frames: dropped, ..Dropped::default() });
+        if interrupted {
+            self.request_key_frame();
+        }
     }
 
-    pub(super) fn shared(&self) -> &Shared {
-        &self.shared
+    pub(super) fn request_key_frame(&self) {
+        let track_sid = self.track_sid.clone();
+        self.shared.send_later(RoomCommand::RequestKeyFrame { track_sid });
     }
 
     pub(super) fn track_sid(&self) -> &str {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 
-use agent_room::{EncodedVideoFrame, RoomCommand};
+use agent_room::EncodedVideoFrame;
 
 use super::handle::Room;
 use super::shared::Shared;
@@ -93,8 +93,7 @@ impl EncodedVideoStream {
     /// Requests a key frame from the publisher: at most one a second, and again until one arrives. It is
     /// requested by itself after losses.
     pub fn request_key_frame(&self) {
-        let track_sid = self.track_sid().to_owned();
-        self.0.shared().send_later(RoomCommand::RequestKeyFrame { track_sid });
+        self.0.request_key_frame();
     }
 
     /// The next frame; `None` after the last one. Dropping the future loses nothing.

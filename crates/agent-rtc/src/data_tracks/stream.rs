@@ -40,7 +40,7 @@ impl DataTrackStream {
     /// dropped.
     #[must_use]
     pub fn capacity(self, frames: usize) -> Self {
-        let frames = self.lane.set_capacity(frames);
+        let frames = self.lane.set_capacity(frames).dropped;
         self.room.shared().report(Dropped { frames, ..Dropped::default() });
         self
     }

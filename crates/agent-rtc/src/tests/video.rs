@@ -72,6 +72,26 @@ async fn a_slow_reader_continues_with_a_key_frame() {
     assert_eq!(read, [(8, true, true), (9, false, false), (10, false, false)]);
 }
 
+/// The frames that are left cannot be decoded without those that were dropped.
+#[tokio::test]
+async fn a_smaller_capacity_requests_a_key_frame_for_those_that_it_drops() {
+    let (room, mut backend, mut frames) = room();
+    let stream = room.encoded_video("TR_1").unwrap();
+    for n in 0..3 {
+        frames.send("TR_1", frame(n == 0, n));
+    }
+    let stream = stream.capacity(3);
+    assert_eq!((stream.dropped(), requested(&mut backend)), (0, vec![]));
+    let stream = stream.capacity(1);
+    assert_eq!((stream.dropped(), requested(&mut backend)), (3, vec!["TR_1".to_owned()]));
+    // Nothing more is dropped for this.
+    let mut stream = stream.capacity(1);
+    assert_eq!((stream.dropped(), requested(&mut backend)), (3, vec![]));
+    frames.send("TR_1", frame(true, 3));
+    let next = stream.next().await.unwrap();
+    assert_eq!((next.payload[1], next.after_loss), (3, true));
+}
+
 #[tokio::test]
 async fn each_reader_has_the_frames_of_its_track_and_may_request_key_frames() {
     let (room, mut backend, mut frames) = room();
