@@ -83,6 +83,11 @@ pub(super) fn read(sdp: &str, offered: usize) -> Result<Answer<'_>, String> {
     Ok(answer)
 }
 
+/// Number of media sections of a description.
+pub(super) fn sections_of(sdp: &str) -> usize {
+    sdp.lines().filter(|line| line.starts_with("m=")).count()
+}
+
 /// Describes what is wrong with an answer that the parser rejected.
 pub(super) fn diagnose(sdp: &str) -> String {
     if !sdp.starts_with("v=0") {

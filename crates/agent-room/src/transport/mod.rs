@@ -94,6 +94,8 @@ pub(crate) struct Transport {
     unrouted: Vec<Candidate>,
     /// The server's ufrag in the current ICE generation.
     ufrag: String,
+    /// Whether the pending offer begins another ICE generation.
+    offers_generation: bool,
     ice_connected: bool,
     /// Since when a path to the server is searched.
     looking_since: Option<Time>,
@@ -174,11 +176,12 @@ impl MediaConnection for Transport {
             receiving: Vec::new(),
             sending: Sending::default(),
             routes: Routes::default(),
-            offered: sections_of(&offer),
+            offered: answer::sections_of(&offer),
             paths: Paths::new(port),
             early: Vec::new(),
             unrouted: Vec::new(),
             ufrag: String::new(),
+            offers_generation: true,
             ice_connected: false,
             looking_since: None,
             restart: Restart::No,
@@ -273,6 +276,7 @@ impl MediaConnection for Transport {
         // A restart is a change, so there is an offer.
         let (offer, pending) = changes.apply()?;
         self.restart = Restart::Begun;
+        self.offers_generation = true;
         self.silence.search();
         Some(self.offer(&offer, pending, now))
     }
@@ -336,6 +340,7 @@ impl MediaConnection for Transport {
         now: Time,
     ) -> Result<Answered, String> {
         let pending = self.pending.take().ok_or("an answer without an offer")?;
+        let offered_generation = std::mem::take(&mut self.offers_generation);
         let read = answer::read(sdp, self.offered)?;
         let accepted = SdpAnswer::from_sdp_string(&read.sdp).map_err(|_| answer::diagnose(&read.sdp))?;
         self.shows_credentials = true;
@@ -349,7 +354,8 @@ impl MediaConnection for Transport {
         if !self.ice_connected || self.restart == Restart::Begun {
             self.looking_since = Some(now);
         }
-        if self.ufrag != read.ufrag {
+        // At the request of the server alone its addresses would be counted anew with each answer.
+        if offered_generation && self.ufrag != read.ufrag {
             read.ufrag.clone_into(&mut self.ufrag);
             self.unrouted.clear();
             self.relay.unreachable.clear();
@@ -596,7 +602,7 @@ impl Transport {
 
     fn offer(&mut self, offer: &SdpOffer, pending: SdpPendingOffer, now: Time) -> String {
         let offer = self.sending.name_tracks(offer.to_sdp_string());
-        self.offered = sections_of(&offer);
+        self.offered = answer::sections_of(&offer);
         self.pending = Some(pending);
         self.run(now);
         offer
@@ -778,11 +784,6 @@ fn describe(error: &RtcError) -> &'static str {
         RtcError::Rtp(_) | RtcError::Packet(..) => "a media packet could not be read",
         _ => "an internal error of the WebRTC library",
     }
-}
-
-/// The media sections of a description.
-fn sections_of(sdp: &str) -> usize {
-    sdp.lines().filter(|line| line.starts_with("m=")).count()
 }
 
 /// Whether this is a candidate with a name (as browsers use with mDNS) instead of an address.

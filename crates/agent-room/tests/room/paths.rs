@@ -2,6 +2,7 @@
 //! its error if there is no path.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use agent_proto::livekit as proto;
@@ -200,6 +201,33 @@ fn candidates_before_the_answer_are_counted_too() {
     pair.run_for(Duration::from_millis(100));
     assert_eq!(pair.room.violations(), 100 - 64);
     assert!(pair.routes_asked.is_empty(), "they wait for the answer");
+}
+
+/// An answer with other candidates than the one before, that names another ICE generation without a password.
+fn of_another_generation(sdp: String) -> String {
+    static ANSWERS: AtomicU32 = AtomicU32::new(0);
+    let answer = ANSWERS.fetch_add(1, Ordering::Relaxed);
+    let candidates = (1..=60)
+        .map(|port| format!("a=candidate:{port} 1 udp 2130706431 10.1.2.{answer} {port} typ host\r\n"));
+    let (session, media) = sdp.split_once("m=").unwrap();
+    format!("{session}a=ice-ufrag:generation{answer}\r\nm={media}{}", candidates.collect::<String>())
+}
+
+/// Only a restart of ours begins another ICE generation.
+#[test]
+fn candidates_are_counted_over_all_answers_of_a_generation() {
+    let mut pair = Pair::new(|_| {});
+    pair.connect();
+    pair.tamper = of_another_generation;
+    for _ in 0..10 {
+        let requirement = proto::MediaSectionsRequirement { num_audios: 0, num_videos: 0 };
+        pair.server_sends(Response::MediaSectionsRequirement(requirement));
+        pair.run_for(Duration::from_millis(100));
+    }
+    assert_eq!(pair.routes_asked.len(), 64);
+    // One is the server's own.
+    assert_eq!(pair.room.violations(), 10 * 60 - 63);
+    assert!(pair.closed.is_none());
 }
 
 fn long_candidate() -> String {
