@@ -52,6 +52,17 @@ impl JoinError {
         }
     }
 
+    /// The join failed; `exhausted`: meanwhile there was no file descriptor left for a socket.
+    pub(super) fn of_failure(failure: JoinFailure, exhausted: Option<io::Error>) -> Self {
+        match (failure, exhausted) {
+            // That explains it, whatever else was tried.
+            (JoinFailure::MediaTimeout { .. } | JoinFailure::Media { .. }, Some(error)) => {
+                Self::TooManyOpenFiles(error)
+            }
+            (failure, _) => Self::Failed(failure),
+        }
+    }
+
     /// Whether the process has reached its limit of open files and sockets.
     #[must_use]
     pub fn is_out_of_descriptors(&self) -> bool {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use agent_net::{ConnectError, NetOptions, Stream, connect_datagrams, connect_relay};
+use agent_net::{ConnectError, NetOptions, Stream, connect_datagrams, connect_relay, exhaustion};
 use agent_room::RelayTransport;
 
 /// Timeout of a connection, with everything that precedes it.
@@ -29,9 +29,20 @@ const MAX_PIECE: usize = 4096;
 
 /// An event of a connection.
 pub(super) enum RelayEvent {
-    Opened { relay: u32, local: SocketAddr },
-    Received { relay: u32, contents: Bytes },
-    Closed { relay: u32, error: String },
+    Opened {
+        relay: u32,
+        local: SocketAddr,
+    },
+    Received {
+        relay: u32,
+        contents: Bytes,
+    },
+    /// `exhausted`: there was no file descriptor left for it.
+    Closed {
+        relay: u32,
+        error: String,
+        exhausted: Option<io::Error>,
+    },
 }
 
 pub(super) struct RelayConnections {
@@ -67,9 +78,9 @@ impl RelayConnections {
                 RelayTransport::Tcp => stream(relay, &host, port, false, messages, &net, &event_sender).await,
                 RelayTransport::Tls => stream(relay, &host, port, true, messages, &net, &event_sender).await,
             };
-            if let Err(error) = error {
+            if let Err(Failure { text: error, exhausted }) = error {
                 // Without a receiver it is of no use.
-                let _ = event_sender.send(RelayEvent::Closed { relay, error }).await;
+                let _ = event_sender.send(RelayEvent::Closed { relay, error, exhausted }).await;
             }
         };
         self.tasks.spawn(task.in_current_span());
@@ -127,9 +138,9 @@ async fn datagrams(
     mut messages: mpsc::Receiver<Vec<u8>>,
     net: &NetOptions,
     event_sender: &mpsc::Sender<RelayEvent>,
-) -> Result<(), String> {
-    let socket = connect_datagrams(host, port, net).await.map_err(|error| describe(&error))?;
-    let local = socket.local_addr().map_err(|error| describe_io(&error))?;
+) -> Result<(), Failure> {
+    let socket = connect_datagrams(host, port, net).await.map_err(Failure::of)?;
+    let local = socket.local_addr().map_err(Failure::of_io)?;
     let _ = event_sender.send(RelayEvent::Opened { relay, local }).await;
     let mut buffer = [0; MAX_PIECE];
     loop {
@@ -140,7 +151,7 @@ async fn datagrams(
                 None => return Ok(()),
             },
             received = socket.recv(&mut buffer) => {
-                let len = received.map_err(|error| describe_io(&error))?;
+                let len = received.map_err(Failure::of_io)?;
                 let contents = Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default());
                 let _ = event_sender.send(RelayEvent::Received { relay, contents }).await;
             }
@@ -157,8 +168,8 @@ async fn stream(
     mut messages: mpsc::Receiver<Vec<u8>>,
     net: &NetOptions,
     event_sender: &mpsc::Sender<RelayEvent>,
-) -> Result<(), String> {
-    let stream: Stream = connect_relay(host, port, secure, net).await.map_err(|error| describe(&error))?;
+) -> Result<(), Failure> {
+    let stream: Stream = connect_relay(host, port, secure, net).await.map_err(Failure::of)?;
     // Only shown in a candidate; nothing connects to it.
     let local = SocketAddr::from(([0, 0, 0, 0], 0));
     let _ = event_sender.send(RelayEvent::Opened { relay, local }).await;
@@ -186,7 +197,29 @@ async fn stream(
         ended = read => ended,
         ended = write => ended,
     };
-    ended.map_err(|error| describe_io(&error))
+    ended.map_err(Failure::of_io)
+}
+
+/// Why there is no connection.
+struct Failure {
+    text: String,
+    /// There was no file descriptor left for it.
+    exhausted: Option<io::Error>,
+}
+
+impl Failure {
+    fn of(error: ConnectError) -> Self {
+        let text = describe(&error);
+        let exhausted = match error {
+            ConnectError::TooManyOpenFiles { source, .. } => Some(source),
+            _ => None,
+        };
+        Self { text, exhausted }
+    }
+
+    fn of_io(error: io::Error) -> Self {
+        Self { text: describe_io(&error), exhausted: exhaustion(&error) }
+    }
 }
 
 /// Why there is no connection, behind the URL of a TURN server: the error's own text is about a LiveKit

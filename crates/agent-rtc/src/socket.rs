@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
 use socket2::{Domain, Protocol, Type};
 use tokio::net::UdpSocket;
 
+use agent_net::exhaustion;
 use agent_proto::text::line;
 
 /// Maximum size of a received packet; WebRTC stays below 1,500.
@@ -54,9 +55,12 @@ impl Socket {
 
     /// The local address from which this machine sends to another one; `None` if it has no route, or this
     /// socket cannot use it.
-    pub(super) fn route(&self, remote: SocketAddr) -> Option<IpAddr> {
+    ///
+    /// # Errors
+    /// There is no file descriptor left to find out.
+    pub(super) fn route(&self, remote: SocketAddr) -> io::Result<Option<IpAddr>> {
         if remote.is_ipv6() && self.families == Families::Ipv4 {
-            return None;
+            return Ok(None);
         }
         // Connecting a UDP socket sends nothing.
         let any: IpAddr = match remote {
@@ -68,11 +72,14 @@ impl Socket {
             socket.local_addr()
         });
         match found {
-            Ok(local) => Some(local.ip()).filter(|ip| !ip.is_unspecified()),
-            Err(error) => {
-                tracing::debug!(%remote, error = %line(error), "this machine has no route to an address of the server");
-                None
-            }
+            Ok(local) => Ok(Some(local.ip()).filter(|ip| !ip.is_unspecified())),
+            Err(error) => match exhaustion(&error) {
+                Some(error) => Err(error),
+                None => {
+                    tracing::debug!(%remote, error = %line(error), "this machine has no route to an address of the server");
+                    Ok(None)
+                }
+            },
         }
     }
 
@@ -118,7 +125,7 @@ mod tests {
     async fn echo(socket: &Socket, peer: &str) {
         let Ok(peer) = StdSocket::bind(peer) else { return };
         let address = peer.local_addr().unwrap();
-        assert_eq!(socket.route(address), Some(address.ip()));
+        assert_eq!(socket.route(address).unwrap(), Some(address.ip()));
         socket.udp.writable().await.unwrap();
         socket.send(address, b"there");
         let mut buffer = [0; 16];
@@ -144,7 +151,7 @@ mod tests {
     async fn a_system_without_ipv6_has_a_socket_all_the_same() {
         let socket = Socket::bind_as(Families::Ipv4).unwrap();
         echo(&socket, "127.0.0.1:0").await;
-        assert_eq!(socket.route("[::1]:9".parse().unwrap()), None);
+        assert_eq!(socket.route("[::1]:9".parse().unwrap()).unwrap(), None);
     }
 
     #[tokio::test]
@@ -152,7 +159,7 @@ mod tests {
         let socket = Socket::bind().unwrap();
         // Link-local without an interface; a group; an unroutable address.
         for remote in ["[fe80::1]:9", "255.255.255.255:9"] {
-            assert_eq!(socket.route(remote.parse().unwrap()), None, "{remote}");
+            assert_eq!(socket.route(remote.parse().unwrap()).unwrap(), None, "{remote}");
         }
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::Instrument;
 
+use agent_net::exhaustion;
 use agent_proto::text::line;
 
 /// Timeout of a connection.
@@ -26,9 +27,20 @@ const MAX_PACKET: usize = 8192;
 
 /// An event of a connection.
 pub(super) enum TcpEvent {
-    Connected { local: SocketAddr, remote: SocketAddr },
-    Received { local: SocketAddr, remote: SocketAddr, contents: Bytes },
-    Closed { remote: SocketAddr },
+    Connected {
+        local: SocketAddr,
+        remote: SocketAddr,
+    },
+    Received {
+        local: SocketAddr,
+        remote: SocketAddr,
+        contents: Bytes,
+    },
+    /// `exhausted`: there was no file descriptor left for it.
+    Closed {
+        remote: SocketAddr,
+        exhausted: Option<io::Error>,
+    },
 }
 
 pub(super) struct TcpPaths {
@@ -59,10 +71,12 @@ impl TcpPaths {
         self.last += 1;
         let events = EventSender { number: self.last, events: self.sender.clone() };
         let carrying = async move {
-            if let Err(error) = carry(remote, packets, &events).await {
+            let error = carry(remote, packets, &events).await.err();
+            if let Some(error) = &error {
                 tracing::debug!(%remote, error = %line(error), "no TCP connection for media and data");
             }
-            events.event(TcpEvent::Closed { remote }).await;
+            let exhausted = error.as_ref().and_then(exhaustion);
+            events.event(TcpEvent::Closed { remote, exhausted }).await;
         };
         let task = self.tasks.spawn(carrying.in_current_span());
         let path = Path { number: self.last, packets: sender, task };
@@ -99,7 +113,7 @@ impl TcpPaths {
 impl TcpEvent {
     fn remote(&self) -> SocketAddr {
         match self {
-            Self::Connected { remote, .. } | Self::Received { remote, .. } | Self::Closed { remote } => {
+            Self::Connected { remote, .. } | Self::Received { remote, .. } | Self::Closed { remote, .. } => {
                 *remote
             }
         }
@@ -256,7 +270,7 @@ mod tests {
         peer.write_all(&framed(8192, &[1; 8192])).await.unwrap();
         assert_eq!(received(&mut paths).await, vec![1; 8192]);
         peer.write_all(&framed(8193, &[0; 8193])).await.unwrap();
-        assert!(matches!(next(&mut paths).await, TcpEvent::Closed { remote: at } if at == remote));
+        assert!(matches!(next(&mut paths).await, TcpEvent::Closed { remote: at, .. } if at == remote));
     }
 
     #[tokio::test]
@@ -272,7 +286,7 @@ mod tests {
             loop {
                 match next(&mut paths).await {
                     TcpEvent::Received { contents, .. } => assert!(contents.len() <= MAX_PACKET),
-                    TcpEvent::Closed { remote: at } => break assert_eq!(at, remote),
+                    TcpEvent::Closed { remote: at, .. } => break assert_eq!(at, remote),
                     TcpEvent::Connected { .. } => panic!("once is enough"),
                 }
             }

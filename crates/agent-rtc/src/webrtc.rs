@@ -149,6 +149,8 @@ struct Driver {
     calls: BTreeMap<CommandId, RoomReply<String, RpcError>>,
     /// The connection's error if there was none: it has a source, which the machine's error lacks.
     refusal: Option<ConnectError>,
+    /// The error of a socket for media, since the join was called, if there was no file descriptor left.
+    exhausted: Option<io::Error>,
     leaving: bool,
     /// Dropped at the end, for the session that waits for it.
     left: Option<oneshot::Sender<()>>,
@@ -218,6 +220,7 @@ impl Driver {
             replies: BTreeMap::new(),
             calls: BTreeMap::new(),
             refusal: None,
+            exhausted: None,
             leaving: false,
             left: None,
             done: false,
@@ -306,6 +309,7 @@ impl Driver {
             }
             Wake::Held(Some(HeldRequest::Retry { joined, timeout })) => {
                 self.joined = Some(joined);
+                self.exhausted = None;
                 self.connect_until.send_replace(self.end_of(timeout));
                 self.input(Input::JoinRetried { timeout });
             }
@@ -330,7 +334,10 @@ impl Driver {
                     });
                 }
             }
-            Wake::Tcp(TcpEvent::Closed { remote }) => self.input(Input::TcpClosed { remote }),
+            Wake::Tcp(TcpEvent::Closed { remote, exhausted }) => {
+                self.exhausted = exhausted.or(self.exhausted.take());
+                self.input(Input::TcpClosed { remote });
+            }
             Wake::Relay(RelayEvent::Opened { relay, local }) => {
                 self.input(Input::RelayOpened { relay, local });
             }
@@ -339,7 +346,8 @@ impl Driver {
                     self.input(Input::RelayReceived { relay, contents });
                 }
             }
-            Wake::Relay(RelayEvent::Closed { relay, error }) => {
+            Wake::Relay(RelayEvent::Closed { relay, error, exhausted }) => {
+                self.exhausted = exhausted.or(self.exhausted.take());
                 self.input(Input::RelayClosed { relay, error });
             }
             Wake::Timeout => self.machine.handle_timeout(self.now()),
@@ -445,7 +453,10 @@ impl Driver {
                     self.send(protocol, destination, contents);
                 }
                 Output::FindRoute { remote } => {
-                    let local = self.socket.route(remote);
+                    let local = self.socket.route(remote).unwrap_or_else(|error| {
+                        self.exhausted = Some(error);
+                        None
+                    });
                     self.input(Input::RouteFound { remote, local });
                 }
                 Output::MediaPath(path) => log_path(&path),
@@ -534,8 +545,9 @@ impl Driver {
                     }
                 }
                 Output::JoinFailed { failure } => {
+                    let error = JoinError::of_failure(failure, self.exhausted.take());
                     if let Some(joined) = self.joined.take() {
-                        drop(joined.send(Err(JoinError::Failed(failure))));
+                        drop(joined.send(Err(error)));
                     }
                     self.hold();
                 }
@@ -564,7 +576,9 @@ impl Driver {
                 ),
             ) => JoinError::Failed(failure),
             (Some(error), _) => JoinError::Connect(error),
-            (None, DisconnectReason::JoinFailed(failure)) => JoinError::Failed(failure),
+            (None, DisconnectReason::JoinFailed(failure)) => {
+                JoinError::of_failure(failure, self.exhausted.take())
+            }
             (None, reason) => JoinError::Failed(JoinFailure::Ended(Box::new(reason))),
         };
         drop(joined.send(Err(error)));

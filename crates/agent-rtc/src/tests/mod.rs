@@ -1,5 +1,6 @@
 //! The handle over a backend of the test: the behaviour that mock rooms rely on.
 
+mod descriptors;
 mod files;
 mod joins;
 #[cfg(feature = "media")]
