@@ -99,8 +99,8 @@
 //!
 //! With `?` they end the job; those of the network are [retried](super::errors). A call itself is repeated at
 //! most twice, and only where that is safe: when there was no connection, and else unless it dispatches an
-//! agent, transfers a caller or removes something. At most 32 calls of a worker are in progress at once; more
-//! wait.
+//! agent, transfers a caller or removes something; also after a 429, and after as long as `Retry-After`
+//! demands if its 10 s allow that. At most 32 calls of a worker are in progress at once; more wait.
 
 #[allow(unused_imports, reason = "the links of this page")]
 use crate::api::{ApiError, RoomApi, ServerApi};
