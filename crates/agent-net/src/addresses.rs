@@ -110,7 +110,7 @@ impl Addresses {
 
 /// A connection whose address is yet to prove itself: a server that hangs may still accept connections, and
 /// what is in front of it may complete handshakes. Dropped after a request without an answer, it records that
-/// the address failed.
+/// the address failed, also if it was us who gave up: that costs no more than the order of addresses.
 pub(crate) struct Unproven {
     addresses: Addresses,
     address: SocketAddr,

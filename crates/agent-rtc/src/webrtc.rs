@@ -363,14 +363,19 @@ impl Driver {
 
     /// Gives the room to the caller of the join, or to the session if the caller is gone.
     fn hand_over(&mut self, room: Room) {
-        // Closed at the end: a retry that it has not read finds the room in the session.
-        let _held = self.held.take();
+        let held = self.held.take();
         let back = match self.joined.take() {
             Some(joined) => joined.send(Ok(room)).err().and_then(Result::ok),
             None => Some(room),
         };
         if let Some(room) = back {
             keep_room(&self.session, room);
+        }
+        // Closed now: a retry that was not read finds the room in the session, and who leaves waits for us.
+        if let Some(mut held) = held
+            && let Ok(HeldRequest::Leave { left }) = held.try_recv()
+        {
+            self.left = Some(left);
         }
     }
 

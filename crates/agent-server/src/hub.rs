@@ -352,15 +352,17 @@ impl Hub {
     pub async fn find_from<T>(&self, next: &mut u64, mut pick: impl FnMut(&ServerEvent) -> Option<T>) -> T {
         let mut logged = self.logged.subscribe();
         loop {
-            {
+            // A copy, as the caller's function may call the hub.
+            let events: Vec<ServerEvent> = {
                 let state = self.lock();
                 let (first, events) = state.log.from(*next);
                 *next = first;
-                for event in events {
-                    *next += 1;
-                    if let Some(found) = pick(event) {
-                        return found;
-                    }
+                events.cloned().collect()
+            };
+            for event in &events {
+                *next += 1;
+                if let Some(found) = pick(event) {
+                    return found;
                 }
             }
             let seen = *next;

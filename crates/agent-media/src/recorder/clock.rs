@@ -12,6 +12,11 @@ use agent_proto::Time;
 /// How long the fastest frame counts: at least this, and at most twice as long.
 const WINDOW: Duration = Duration::from_secs(5);
 
+/// A stream that was silent for longer may have stopped its timestamps. If it is late by more than half of it
+/// afterwards, earlier frames no longer count.
+const PAUSE: Duration = Duration::from_secs(1);
+const LATE: i64 = 500_000_000;
+
 /// How far the difference may be off before it is corrected: clocks drift, and network paths change.
 const TOLERANCE: i64 = 20_000_000;
 /// The same for times that the publisher has reported, which are exact.
@@ -26,6 +31,9 @@ pub(super) struct SourceClock {
     recent: i64,
     before: i64,
     window_end: Time,
+    last: Time,
+    /// Whether this window begins after a pause.
+    resumed: bool,
     /// The difference that is used.
     used: Option<i64>,
     /// The difference of the publisher's clock and the timestamp, as it was reported last.
@@ -40,6 +48,8 @@ impl SourceClock {
             recent: i64::MAX,
             before: i64::MAX,
             window_end: Time::ZERO,
+            last: Time::ZERO,
+            resumed: false,
             used: None,
             reported: None,
             publisher: None,
@@ -63,16 +73,20 @@ impl SourceClock {
 
     /// A frame has come.
     pub(super) fn observe(&mut self, timestamp: Duration, now: Time) {
-        if now >= self.window_end {
-            self.before = std::mem::replace(&mut self.recent, i64::MAX);
+        let paused = std::mem::replace(&mut self.last, now) + PAUSE < now;
+        if paused || now >= self.window_end {
+            let recent = std::mem::replace(&mut self.recent, i64::MAX);
+            self.before = if paused { recent.min(self.before) } else { recent };
             self.window_end = now + WINDOW;
+            self.resumed = paused;
         }
         self.recent = self.recent.min(nanos(now).saturating_sub(duration_nanos(timestamp)));
     }
 
     /// When a frame was captured, plus the transit time of the fastest frames.
     pub(super) fn time(&mut self, timestamp: Duration) -> Time {
-        let least = self.recent.min(self.before);
+        let stood_still = self.resumed && self.recent.saturating_sub(self.before) > LATE;
+        let least = if stood_still { self.recent } else { self.recent.min(self.before) };
         let by_report = self.reported.zip(self.publisher).map(|(at, by)| at.saturating_add(by));
         let is_likely = |by_report: &i64| by_report.saturating_sub(least).saturating_abs() <= MAX_CORRECTION;
         let (target, tolerance) = match by_report.filter(is_likely) {

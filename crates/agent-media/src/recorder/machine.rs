@@ -100,6 +100,9 @@ impl Recorder {
         }
         match input {
             RecorderInput::Published { audio, video } => self.published = Published { audio, video },
+            RecorderInput::Audio(packet) if opus_packet::samples(&packet.payload).is_none() => {
+                self.stats.dropped += 1;
+            }
             RecorderInput::Audio(packet) => {
                 if self.audio.is_other_source(packet.source) {
                     self.audio_clock = Unwrapped::default();
@@ -124,14 +127,37 @@ impl Recorder {
             RecorderInput::Video(_) => {}
             RecorderInput::Finish => return self.finish(now),
         }
-        self.advance(now);
+        // Nothing else is written here: frames that waited for the driver come all at once, in any order.
+        while !self.finished
+            && self.is_full()
+            && let Some((_, kind)) = self.next()
+        {
+            self.write_next(kind, now);
+        }
+        self.wait(now);
     }
 
-    /// Does what is due.
+    /// Writes all whose time has come.
     pub fn handle_timeout(&mut self, now: Time) {
-        if !self.finished {
-            self.advance(now);
+        while let Some((time, kind)) = self.next() {
+            if self.finished || time + self.options.delay > now || !self.may_begin(now) {
+                break;
+            }
+            self.write_next(kind, now);
         }
+        if self.finished {
+            return;
+        }
+        if self.end().is_some_and(|end| end + self.options.delay <= now) {
+            return self.finish(now);
+        }
+        self.write_silence(now);
+        if self.part.is_some() && self.written + FLUSH_INTERVAL <= now {
+            self.written = now;
+            self.part.iter_mut().for_each(Part::flush);
+            self.append_complete(now);
+        }
+        self.wait(now);
     }
 
     /// What to carry out next.
@@ -139,7 +165,8 @@ impl Recorder {
         self.outputs.pop_front()
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout).
+    /// When to call [`handle_timeout`](Self::handle_timeout), after all inputs up to then. It may be in the
+    /// past.
     #[must_use]
     pub fn poll_timeout(&mut self) -> Option<Time> {
         if self.finished {
@@ -162,33 +189,17 @@ impl Recorder {
         self.stats
     }
 
-    /// Writes all whose time has come.
-    fn advance(&mut self, now: Time) {
+    /// Without a file, frames wait for those of the other track.
+    fn wait(&mut self, now: Time) {
         if self.part.is_none() && self.waiting_since.is_none() && self.next().is_some() {
             self.waiting_since = Some(now);
         }
-        while let Some((time, kind)) = self.next() {
-            let is_full = self.audio.len() > MAX_QUEUED
-                || self.video.len() > MAX_QUEUED
-                || self.audio.bytes().saturating_add(self.video.bytes()) > MAX_QUEUED_BYTES;
-            let is_due = time + self.options.delay <= now && self.may_begin(now);
-            if !is_due && !is_full {
-                break;
-            }
-            self.write_next(kind, now);
-            if self.finished {
-                return;
-            }
-        }
-        if self.end().is_some_and(|end| end + self.options.delay <= now) {
-            return self.finish(now);
-        }
-        self.write_silence(now);
-        if self.part.is_some() && self.written + FLUSH_INTERVAL <= now {
-            self.written = now;
-            self.part.iter_mut().for_each(Part::flush);
-            self.append_complete(now);
-        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.audio.len() > MAX_QUEUED
+            || self.video.len() > MAX_QUEUED
+            || self.audio.bytes().saturating_add(self.video.bytes()) > MAX_QUEUED_BYTES
     }
 
     /// The track whose next frame was captured first, and when.

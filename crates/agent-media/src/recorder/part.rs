@@ -10,7 +10,6 @@ use crate::container::{
     Container, ContainerError, ContainerFrame, ContainerWriter, FinishedFile, TrackFormat, VideoCodec,
     VideoFormat,
 };
-use crate::opus_packet;
 use crate::opus_timeline::{OpusTimeline, Place, SAMPLE_RATE, samples};
 
 /// The longest silence that is written for a pause, in samples: an hour.
@@ -107,9 +106,6 @@ impl Part {
             Place::After(hole) => hole,
             Place::Over => return Written::Dropped,
         };
-        if opus_packet::samples(&payload).is_none() {
-            return Written::Dropped;
-        }
         let until = timeline.position().saturating_add(hole);
         fill(&mut self.writer, &mut self.complete, audio.track, timeline, until);
         let at = duration(timeline.position());

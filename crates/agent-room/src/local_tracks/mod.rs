@@ -263,6 +263,10 @@ impl LocalTracks {
     /// A frame of a track as it is sent. `None`: it is not sent, and counted.
     pub(crate) fn place(&mut self, id: CommandId, frame: OutgoingMedia, now: Time) -> Option<PlacedFrame> {
         let track = self.tracks.get_mut(&id).filter(|track| track.is_published() && !track.muted);
+        if track.as_ref().is_some_and(|track| track.waits_for_key_frame(&frame)) {
+            self.unsent = self.unsent.saturating_add(1);
+            return None;
+        }
         let placed = track.and_then(|track| track.place(frame, now));
         if placed.is_none() {
             self.not_sent(id);

@@ -84,8 +84,20 @@ impl LocalTrack {
         self.timelines.iter_mut().for_each(Timeline::interrupt);
     }
 
-    /// Places a frame that is sent now. `None`: it is not a frame of this track, or it cannot be decoded, as
-    /// frames before it were not sent.
+    /// Whether a frame of video cannot be decoded, as frames of its layer before it were not sent. It does
+    /// not affect the other layers.
+    pub(super) fn waits_for_key_frame(&self, frame: &OutgoingMedia) -> bool {
+        match (frame, &self.options) {
+            (OutgoingMedia::Video(frame), TrackOptions::Video(options)) => {
+                let timeline = self.timelines.get(frame.layer);
+                timeline.is_some_and(Timeline::is_interrupted)
+                    && !video::is_key_frame(options.codec, &frame.payload)
+            }
+            _ => false,
+        }
+    }
+
+    /// Places a frame that is sent now. `None`: it is not a frame of this track.
     pub(super) fn place(&mut self, frame: OutgoingMedia, now: Time) -> Option<PlacedFrame> {
         match (frame, &self.options) {
             (OutgoingMedia::Audio(frame), TrackOptions::Audio(_)) => {
@@ -101,9 +113,6 @@ impl LocalTrack {
                 frame.check(codec).ok()?;
                 let OutgoingVideoFrame { payload, timestamp, layer } = frame;
                 let timeline = self.timelines.get_mut(layer)?;
-                if timeline.is_interrupted() && !video::is_key_frame(codec, &payload) {
-                    return None;
-                }
                 let (timestamp, _) = timeline.place(units(timestamp), now);
                 Some(PlacedFrame { payload, timestamp, form: PlacedForm::Video { codec, layer } })
             }

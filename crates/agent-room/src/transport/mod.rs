@@ -354,7 +354,7 @@ impl MediaConnection for Transport {
         if !self.ice_connected || self.restart == Restart::Begun {
             self.looking_since = Some(now);
         }
-        // At the request of the server alone its addresses would be counted anew with each answer.
+        // Only an ICE restart of ours resets the count of addresses; otherwise each answer could.
         if offered_generation && self.ufrag != read.ufrag {
             read.ufrag.clone_into(&mut self.ufrag);
             self.unrouted.clear();

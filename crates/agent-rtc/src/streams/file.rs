@@ -64,7 +64,8 @@ impl StreamBuilder<WholeFile> {
 impl ByteReader {
     /// Writes the content to a file as it is received, and returns its length in bytes. The file has a
     /// temporary name in the same folder until it is complete, and replaces an existing one then. If the
-    /// content is incomplete, or the future is dropped, no file is left, and an existing one is as it was.
+    /// content is incomplete, or the future is dropped, no file is left, and an existing one is as it was. So
+    /// the folder must be writable, and the path not be a mount point; a read-only file is not replaced.
     ///
     /// # Errors
     /// [`FileError`]

@@ -65,12 +65,20 @@ impl Drop for Temporary {
 }
 
 fn create(path: &Path) -> io::Result<(fs::File, Option<Temporary>)> {
-    // A link stays, and leads to the new file.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // A link stays, and leads to the new file, also if it led to none before.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| match (fs::read_link(path), path.parent()) {
+        (Ok(target), Some(folder)) => folder.join(target),
+        (Ok(target), None) => target,
+        (Err(_), _) => path.to_owned(),
+    });
     let existing = match fs::metadata(&target) {
         Ok(existing) if existing.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(existing) if !existing.is_file() => {
             return Ok((OpenOptions::new().write(true).open(&target)?, None));
+        }
+        // A rename would replace it.
+        Ok(existing) if existing.permissions().readonly() => {
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
         Ok(existing) => Some(existing),
         Err(error) if error.kind() == io::ErrorKind::NotFound && target.file_name().is_some() => None,

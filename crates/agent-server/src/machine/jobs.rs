@@ -248,6 +248,11 @@ impl Server {
         Some(state.participant_identity.clone()).filter(|identity| !identity.is_empty())
     }
 
+    /// The identity of the participant whom a participant or publisher job is about.
+    pub fn target_of(&self, job: &str) -> Option<String> {
+        Some(self.jobs.get(job)?.job.participant.as_ref()?.identity.clone())
+    }
+
     fn ask_next(&mut self, id: &str) {
         let Some(entry) = self.jobs.get(id) else { return };
         let selected = match entry.only {

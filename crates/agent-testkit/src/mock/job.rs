@@ -1,8 +1,11 @@
 //! A dispatched job and its outcome.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc};
 
 use agent_server::Hub;
 use agent_server::{DeleteDispatch, RecordedStatus, ServerEvent};
@@ -21,7 +24,13 @@ pub struct MockJob {
     pub(super) order: Order,
     pub(super) room: String,
     pub(super) dispatch: String,
+    /// The participant whose job this is, if its dispatch makes several.
+    pub(super) target: Option<String>,
+    pub(super) panics: Mutex<Panics>,
 }
+
+/// The panics of scripts.
+pub(super) type Panics = mpsc::UnboundedReceiver<Box<dyn Any + Send>>;
 
 /// Why a job has no outcome. The text, which `unwrap` prints, contains the whole timeline.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,20 +75,34 @@ impl MockJob {
 
     /// The job's id (`AJ_…`), once it was offered to a worker.
     pub async fn job_id(&self) -> String {
-        let offered = |event: &ServerEvent| match event {
-            ServerEvent::Offered { job_id, dispatch_id, .. } if *dispatch_id == self.dispatch => {
-                Some(job_id.clone())
-            }
-            _ => None,
-        };
-        self.hub.find(offered).await
+        self.hub.find(|event| self.offered(event)).await
+    }
+
+    /// The id of this job, if the event is its offer.
+    fn offered(&self, event: &ServerEvent) -> Option<String> {
+        let ServerEvent::Offered { job_id, dispatch_id, .. } = event else { return None };
+        let is_ours = *dispatch_id == self.dispatch
+            && self.target.as_ref().is_none_or(|target| {
+                self.hub.inspect(|server| server.target_of(job_id)).as_ref() == Some(target)
+            });
+        is_ours.then(|| job_id.clone())
+    }
+
+    /// Whether a worker accepted the job, and got it.
+    pub(super) fn was_assigned(&self) -> bool {
+        let log = self.hub.log();
+        let Some(id) = log.iter().find_map(|(_, event)| self.offered(event)) else { return false };
+        log.iter().any(|(_, event)| matches!(event, ServerEvent::Assigned { job_id, .. } if *job_id == id))
     }
 
     /// Waits up to 30 s for the end of the job, as the server records it. If a dispatch to participants makes
-    /// several jobs, this is the first one.
+    /// several jobs, this is that of the [target](crate::JobSpec::for_participant), or else the first one.
     ///
     /// # Errors
     /// [`NoOutcome`] if no worker accepts the job or it does not end in time; its text contains the timeline.
+    ///
+    /// # Panics
+    /// With the panic of a script of the job, if one has panicked.
     pub async fn outcome(&self) -> Result<Outcome, NoOutcome> {
         self.outcome_within(OUTCOME_TIMEOUT).await
     }
@@ -91,8 +114,8 @@ impl MockJob {
     pub async fn outcome_within(&self, within: Duration) -> Result<Outcome, NoOutcome> {
         let mut job = None;
         let end = |event: &ServerEvent| match event {
-            ServerEvent::Offered { job_id, dispatch_id, .. } if *dispatch_id == self.dispatch => {
-                job.get_or_insert(job_id.clone());
+            ServerEvent::Offered { .. } => {
+                job = job.take().or_else(|| self.offered(event));
                 None
             }
             ServerEvent::Unserved { dispatch_id, reason, .. } if *dispatch_id == self.dispatch => {
@@ -106,7 +129,17 @@ impl MockJob {
             }
             _ => None,
         };
-        match tokio::time::timeout(within, self.hub.find(end)).await {
+        let ended = tokio::time::timeout(within, self.hub.find(end));
+        let mut panics = self.panics.lock().await;
+        tokio::pin!(ended);
+        let ended = loop {
+            tokio::select! {
+                biased;
+                Some(panic) = panics.recv() => std::panic::resume_unwind(panic),
+                ended = &mut ended => break ended,
+            }
+        };
+        match ended {
             Ok(Ok(outcome)) => Ok(outcome),
             Ok(Err(reason)) => Err(NoOutcome::Unserved { reason, timeline: self.timeline() }),
             Err(_) => Err(NoOutcome::TimedOut { within, timeline: self.timeline() }),

@@ -1,9 +1,12 @@
 //! One job, from start to end, without a network.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use agent_server::ApiCall;
@@ -229,6 +232,7 @@ async fn run_here(agent: UnderTest, mut spec: JobSpec) -> Run {
     let running = tokio::spawn(worker.run());
     let (scripts, lasts) = (std::mem::take(&mut spec.scripts), spec.lasts);
     let faults = std::mem::take(&mut spec.faults);
+    let target = spec.target.clone();
     let job = match server.dispatch(spec).await {
         Ok(job) => job,
         Err(error) => failed(&format!("{error}\n{}", server.timeline())),
@@ -271,12 +275,16 @@ async fn run_here(agent: UnderTest, mut spec: JobSpec) -> Run {
     let nobody = async {
         match job.outcome_within(LIMIT).await {
             Err(error) => error.to_string(),
+            Ok(_) if !job.was_assigned() => format!(
+                "the agent dismissed the job, so that no handler ran: run it with `MockServer::dispatch` to see its outcome\n{}",
+                server.timeline()
+            ),
             Ok(_) => std::future::pending().await,
         }
     };
     let end: EndedJob = tokio::select! {
         biased;
-        end = ended.recv() => match end {
+        end = end_of(&mut ended, target.as_deref()) => match end {
             Some(end) => end,
             None => failed(&format!("the worker stopped without an outcome\n{}", server.timeline())),
         },
@@ -290,6 +298,11 @@ async fn run_here(agent: UnderTest, mut spec: JobSpec) -> Run {
         && error.is_panic()
     {
         std::panic::resume_unwind(error.into_panic());
+    }
+    while let Ok(report) = ended.try_recv() {
+        if let Report::Panicked(panic) = report {
+            std::panic::resume_unwind(panic);
+        }
     }
     let timeline = server.timeline();
     let room = job.room();
@@ -308,6 +321,28 @@ async fn run_here(agent: UnderTest, mut spec: JobSpec) -> Run {
     }
 }
 
+/// The end of the job, of the target's one if there are several; `None` if the worker has stopped before.
+async fn end_of(reports: &mut mpsc::UnboundedReceiver<Report>, target: Option<&str>) -> Option<EndedJob> {
+    loop {
+        match reports.recv().await? {
+            Report::Ended(ended) => {
+                let of = ended.job.target.as_ref().map(|target| target.identity.as_str());
+                if target.is_none() || of == target {
+                    return Some(ended);
+                }
+            }
+            Report::Panicked(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+/// What the agent under test reports of its jobs.
+enum Report {
+    Ended(EndedJob),
+    /// Its own callback for the end of a job panicked, with this.
+    Panicked(Box<dyn Any + Send>),
+}
+
 #[expect(clippy::panic, reason = "this is how a test fails")]
 fn failed(reason: &str) -> ! {
     panic!("{reason}")
@@ -316,7 +351,7 @@ fn failed(reason: &str) -> ! {
 /// The agent under test as one type, so that what runs it is compiled once and not for each agent.
 struct UnderTest(Box<WorkerOf>);
 
-type WorkerOf = dyn FnOnce(&MockServer, u64, mpsc::UnboundedSender<EndedJob>) -> WorkerBuilder + Send;
+type WorkerOf = dyn FnOnce(&MockServer, u64, mpsc::UnboundedSender<Report>) -> WorkerBuilder + Send;
 
 impl UnderTest {
     fn new(agent: impl Agent) -> Self {
@@ -330,7 +365,7 @@ impl UnderTest {
         self,
         server: &MockServer,
         seed: u64,
-        sender: mpsc::UnboundedSender<EndedJob>,
+        sender: mpsc::UnboundedSender<Report>,
     ) -> WorkerBuilder {
         (self.0)(server, seed, sender)
     }
@@ -340,7 +375,7 @@ impl UnderTest {
 struct Watched<A> {
     agent: Arc<A>,
     order: Order,
-    sender: mpsc::UnboundedSender<EndedJob>,
+    sender: mpsc::UnboundedSender<Report>,
 }
 
 impl<A: Agent> Agent for Watched<A> {
@@ -357,7 +392,10 @@ impl<A: Agent> Agent for Watched<A> {
     }
 
     async fn on_ended(&self, ended: &EndedJob) {
-        self.agent.on_ended(ended).await;
-        let _ = self.sender.send(ended.clone());
+        // First, as the callback may panic, or take too long.
+        let _ = self.sender.send(Report::Ended(ended.clone()));
+        if let Err(panic) = AssertUnwindSafe(self.agent.on_ended(ended)).catch_unwind().await {
+            let _ = self.sender.send(Report::Panicked(panic));
+        }
     }
 }

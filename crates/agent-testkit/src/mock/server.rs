@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use agent_proto::livekit as wire;
@@ -197,12 +200,17 @@ impl MockServer {
         };
         let create = CreateDispatch { request, flags: spec.flags, job_id: spec.id };
         let dispatch = self.hub.call(create).map_err(dispatch_error)?;
+        let (panicked, panics) = mpsc::unbounded_channel();
         for script in spec.scripts {
-            let (order, script) = (self.order.clone(), script(room.clone()));
-            tokio::spawn(async move { order.run(script).await });
+            let (order, script, panicked) = (self.order.clone(), script(room.clone()), panicked.clone());
+            tokio::spawn(async move {
+                if let Err(panic) = AssertUnwindSafe(order.run(script)).catch_unwind().await {
+                    let _ = panicked.send(panic);
+                }
+            });
         }
-        let (hub, order) = (self.hub.clone(), self.order.clone());
-        Ok(MockJob { hub, order, room: spec.room, dispatch: dispatch.id })
+        let (hub, order, panics) = (self.hub.clone(), self.order.clone(), panics.into());
+        Ok(MockJob { hub, order, room: spec.room, dispatch: dispatch.id, target: spec.target, panics })
     }
 
     /// All events so far; if there are more than [`history`](MockServerBuilder::history), the newest.

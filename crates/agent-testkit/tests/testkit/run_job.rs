@@ -1,11 +1,13 @@
 //! One job in a mock room, on virtual time.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agent_testkit::{JobSpec, ServerEvent, run_job, run_job_in_real_time};
+use agent_testkit::{JobSpec, MockServer, ServerEvent, run_job, run_job_in_real_time};
 use agent_worker::room::{ParticipantKind, TrackKind, TrackSource};
 use agent_worker::{
-    CancelReason, JobContext, JobError, JobResult, Outcome, RetryPolicy, RoomEvent, WorkerBuilder,
+    Agent, Answer, CancelReason, EndedJob, Job, JobContext, JobError, JobKind, JobResult, Outcome,
+    RetryPolicy, RoomEvent, WorkerBuilder,
 };
 
 #[derive(Default, serde::Deserialize)]
@@ -261,4 +263,75 @@ async fn real_time_is_for_real_io() {
     .await;
     run.assert_success();
     assert_ne!(run.sent[0].text(), "0");
+}
+
+/// Succeeds, and finds the outcome wrong afterwards.
+struct Unhappy;
+
+impl Agent for Unhappy {
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
+        Ok(())
+    }
+
+    async fn on_ended(&self, ended: &EndedJob) {
+        assert!(!ended.outcome.is_success(), "it was expected to fail");
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "it was expected to fail")]
+async fn a_panic_of_the_callback_for_the_end_fails_the_test() {
+    run_job(Unhappy, JobSpec::room("lobby")).await;
+}
+
+struct Dismissive;
+
+impl Agent for Dismissive {
+    async fn on_request(&self, _: &Job) -> Answer {
+        Answer::Dismiss
+    }
+
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "the agent dismissed the job, so that no handler ran")]
+async fn a_job_that_is_dismissed_fails_the_test() {
+    run_job(Dismissive, JobSpec::room("lobby")).await;
+}
+
+/// A dispatch makes a job for each participant.
+#[tokio::test]
+async fn the_outcome_is_that_of_the_target() {
+    async fn only_for_ada(ctx: JobContext) -> JobResult {
+        match ctx.target().map(|target| target.identity.as_str()) {
+            Some("ada") => Ok(()),
+            _ => Err("it is not ada".into()),
+        }
+    }
+    for (target, expected) in [("zoe", false), ("ada", true)] {
+        let spec = JobSpec::for_participant("lobby", target).participant("ada").participant("zoe");
+        let run = run_job(only_for_ada, spec).await;
+        assert_eq!(run.outcome.is_success(), expected, "{target}: {:?}", run.outcome);
+        let server = MockServer::builder().start_in_process();
+        let worker = server.worker(only_for_ada).agent_name("tester").job_kind(JobKind::Participant);
+        tokio::spawn(worker.build().unwrap().run());
+        let spec = JobSpec::for_participant("lobby", target).participant("ada").participant("zoe");
+        let outcome = server.dispatch(spec).await.unwrap().outcome().await.unwrap();
+        assert_eq!(outcome.is_success(), expected, "{target}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "the agent said nothing")]
+async fn a_panic_of_a_script_of_a_dispatched_job_fails_the_test() {
+    let server = MockServer::builder().start_in_process();
+    tokio::spawn(server.worker(greet).agent_name("tester").build().unwrap().run());
+    let spec = JobSpec::room("lobby").script(|room| async move {
+        room.wait_for_agent().await;
+        panic!("the agent said nothing");
+    });
+    let _ = server.dispatch(spec).await.unwrap().outcome().await;
 }

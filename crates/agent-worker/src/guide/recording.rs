@@ -30,6 +30,7 @@
 //!     loop {
 //!         let due = recorder.poll_timeout().map(|due| begin + (due - Time::ZERO));
 //!         let packet = tokio::select! {
+//!             biased;
 //!             packet = ctx.run_until_cancelled(packets.next()) => Some(packet.flatten()),
 //!             () = tokio::time::sleep_until(due.unwrap_or(begin)), if due.is_some() => None,
 //!         };

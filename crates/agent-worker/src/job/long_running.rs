@@ -14,7 +14,7 @@ use agent_rtc::{Participant, ParticipantFilter};
 
 use crate::job::contain::contain;
 use crate::job::context::JobContext;
-use crate::job::panics::caught;
+use crate::job::panics::log_caught;
 use crate::worker::redact::Redaction;
 
 /// Minimum interval of progress reports to the worker machine.
@@ -170,6 +170,6 @@ impl JobContext {
 /// Contains a panic, which ends only this task.
 async fn contained(task: impl Future<Output = ()>) {
     if let Err(panic) = contain(task).await {
-        tracing::error!("the task of a participant panicked: {}", caught(panic.as_ref()));
+        log_caught("the task of a participant", panic.as_ref());
     }
 }

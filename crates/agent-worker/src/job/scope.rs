@@ -15,7 +15,7 @@ use agent_proto::text::line;
 use agent_rtc::BoxFuture;
 
 use crate::job::contain::{contain, contain_sync};
-use crate::job::panics::caught;
+use crate::job::panics::log_caught;
 use crate::job::user_tasks::UserTasks;
 use crate::telemetry::AttemptTrace;
 use crate::worker::redact::Redaction;
@@ -122,8 +122,7 @@ impl Scope {
             match contain(task).await {
                 Ok(value) => value,
                 Err(panic) => {
-                    let panicked = caught(panic.as_ref());
-                    tracing::error!("the task {} of a job panicked: {panicked}", line(&name));
+                    log_caught(&format!("the task {} of a job", line(&name)), panic.as_ref());
                     std::panic::resume_unwind(panic)
                 }
             }
@@ -225,7 +224,7 @@ pub(crate) async fn run_callback(mut callback: BoxFuture<'static, ()>, limit: Du
         (Err(_), dropped) => (CallbackEnd::TookTooLong, dropped.err()),
     };
     if let Some(panic) = panic {
-        tracing::error!("a cleanup callback panicked: {}", caught(panic.as_ref()));
+        log_caught("a cleanup callback", panic.as_ref());
     }
     end
 }

@@ -100,20 +100,28 @@ impl Scene {
     /// Runs until this time, with all that comes, and ends the recording.
     fn finish(&mut self, millis: u64) {
         self.at(millis, RecorderInput::Finish);
+        self.play();
+        assert!(self.finished);
+    }
+
+    /// Runs with all that comes.
+    fn play(&mut self) {
         let mut inputs = std::mem::take(&mut self.inputs);
         inputs.sort_by_key(|(at, _)| *at);
         for (at, input) in inputs {
-            while let Some(due) = self.recorder.poll_timeout().filter(|due| *due < at) {
-                assert!(due > self.now, "a timeout at {due} is in the past at {}", self.now);
+            while let Some(due) =
+                self.recorder.poll_timeout().map(|due| due.max(self.now)).filter(|due| *due < at)
+            {
                 self.now = due;
                 self.recorder.handle_timeout(due);
                 self.drain();
+                let next = self.recorder.poll_timeout();
+                assert!(next.is_none_or(|next| next > due), "{next:?} is in the past at {due}");
             }
             self.now = at;
             self.recorder.handle_input(input, at);
             self.drain();
         }
-        assert!(self.finished);
     }
 
     fn drain(&mut self) {

@@ -261,3 +261,62 @@ fn pictures_that_take_longer_are_in_sync_once_the_publisher_has_reported() {
     assert_eq!((late(20), late(149)), (100, 0));
     assert!(video.windows(2).all(|pair| pair[0] < pair[1]), "{video:?}");
 }
+
+/// A disk or a machine that was slow for a while: what has come is handed over at once, before any timeout.
+#[test]
+fn frames_that_waited_for_the_driver_are_written_in_order_and_without_silence() {
+    let mut scene = Scene::new(webm());
+    scene.published(true, true);
+    scene.audio(0..10_000, 1);
+    scene.video(0..10_000, 2, SMALL);
+    let (before, mut waited): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut scene.inputs).into_iter().partition(|(at, _)| *at < Time::ZERO + ms(2_100));
+    scene.inputs = before;
+    scene.play();
+    let now = Time::ZERO + ms(10_100);
+    waited.sort_by_key(|(at, _)| *at);
+    for (_, input) in waited {
+        scene.recorder.handle_input(input, now);
+        scene.drain();
+    }
+    scene.now = now;
+    scene.finish(10_300);
+    assert_eq!(scene.recorder.stats().dropped, 0);
+    let file = &scene.files[0];
+    assert_eq!((file.times(0).len(), steps(&file.times(0))), (500, vec![20]));
+    assert_eq!((file.times(1).len(), steps(&file.times(1))), (250, vec![40]));
+}
+
+/// Some publishers stop their timestamps while they send nothing, and do not tell.
+#[test]
+fn timestamps_that_stood_still_over_a_pause_lose_no_audio() {
+    let mut scene = Scene::new(webm());
+    scene.published(true, false);
+    scene.audio(0..12_000, 1);
+    for (at, input) in &mut scene.inputs {
+        if matches!(input, RecorderInput::Audio(_)) && *at >= Time::ZERO + ms(6_000) {
+            *at = *at + ms(4_000);
+        }
+    }
+    scene.finish(16_200);
+    assert_eq!(scene.recorder.stats().dropped, 0);
+    let times = scene.files[0].times(0);
+    let begin = times.iter().filter(|time| **time < 5_950).count();
+    let end = times.iter().filter(|time| **time >= 10_000).count();
+    assert!(
+        (297..=299).contains(&begin) && (299..=302).contains(&end),
+        "{begin} and {end} packets: {times:?}"
+    );
+}
+
+#[test]
+fn a_packet_that_is_not_opus_begins_no_file() {
+    let mut scene = Scene::new(webm());
+    scene.published(true, false);
+    // 63 frames of 20 ms are more than a packet may have.
+    for at in [10, 30] {
+        scene.at(at, RecorderInput::Audio(RecordedAudio::new(&[0xfb, 0x3f][..], at as u32 * 48, 1)));
+    }
+    scene.finish(5_000);
+    assert_eq!((scene.names(), scene.recorder.stats().dropped), (vec![], 2));
+}

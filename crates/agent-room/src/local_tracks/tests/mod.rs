@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use agent_proto::{Time, livekit as proto};
 
-use super::{AudioTrackOptions, LocalTrackMessage, LocalTrackOutput, LocalTracks};
-use crate::{CommandId, OutgoingFrame, RoomError};
+use super::{
+    AudioTrackOptions, LocalTrackMessage, LocalTrackOutput, LocalTracks, VideoLayer, VideoTrackOptions,
+};
+use crate::{CommandId, OutgoingFrame, OutgoingVideoFrame, RoomError, VideoCodec};
 use proto::signal_request::Message as Request;
 
 /// The tracks of a room, and the other side of them.

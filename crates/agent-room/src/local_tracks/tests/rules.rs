@@ -179,3 +179,27 @@ fn the_end_of_the_room_ends_the_tracks() {
     world.tracks.room_ended();
     assert_eq!(world.outputs(), ["1 is gone", "2 failed: NotConnected", "2 is gone"]);
 }
+
+/// The key frames of two encoders need not be in one picture.
+#[test]
+fn a_layer_that_waits_for_its_key_frame_does_not_interrupt_the_others() {
+    let mut world = World::new();
+    let layers = [(320, 240), (640, 480)].map(|(width, height)| VideoLayer::new(width, height, 100_000));
+    let options = VideoTrackOptions::new("camera", VideoCodec::Vp8, 640, 480).layers(layers);
+    world.tracks.publish(1, options.into(), world.now);
+    world.answer("TR_1");
+    world.tracks.section_answered(1, true);
+    let key: &[u8] = &[0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00];
+    let delta: &[u8] = &[0x11, 0, 0];
+    let mut picture = 0;
+    let mut sends = |layer: usize, payload: &'static [u8]| {
+        picture += 1;
+        let frame = OutgoingVideoFrame::new(payload, Duration::from_millis(picture * 20)).layer(layer);
+        world.now = world.now + Duration::from_millis(20);
+        world.tracks.place(1, frame.into(), world.now).is_some()
+    };
+    let sent =
+        [sends(0, key), sends(1, delta), sends(0, delta), sends(1, key), sends(0, delta), sends(1, delta)];
+    assert_eq!(sent, [true, false, true, true, true, true]);
+    assert_eq!(world.tracks.unsent(), 1);
+}

@@ -56,9 +56,15 @@ async fn print_events(server: &MockServer) -> io::Result<()> {
     let mut events = server.follow();
     let mut stop = std::pin::pin!(stop()?);
     loop {
+        // On a thread of its own, as it blocks while the output is not read.
+        let next = async {
+            let event = events.next().await;
+            tokio::task::spawn_blocking(move || line(&event)).await?
+        };
         tokio::select! {
-            event = events.next() => line(&event)?,
-            () = &mut stop => return Ok(()),
+            written = next => written?,
+            // Nothing waits for what may be blocked.
+            () = &mut stop => std::process::exit(0),
         }
     }
 }

@@ -97,7 +97,9 @@ impl WorkerBuilder {
     ///
     /// A panic of a handler, or of another part of the agent, is logged with its redacted text, on one line;
     /// a program that has no log at all writes that line to the standard error.
-    /// The standard library, which would write the original text to the standard error, does not see it. A
+    /// The standard library, which would write the original text to the standard error, does not see it; its
+    /// backtrace is written if `RUST_BACKTRACE` asks for one. What the handler catches itself, as in
+    /// `catch_unwind` or a `LocalSet`, is not written at all. A
     /// [panic hook](std::panic::set_hook) of the program does, if it was set before the first worker runs;
     /// one that is set later replaces this rule, and calls the one before it or not. Panics of tasks and
     /// threads that the program starts itself, and of a room's RPC methods, are written as usual.

@@ -49,7 +49,7 @@ use agent_rtc::JoinRequest;
 use crate::agent::AnyAgent;
 use crate::job::attempt::AttemptLinks;
 use crate::job::contain::{contain, contain_sync};
-use crate::job::panics::{self, caught};
+use crate::job::panics::{self, caught, log_caught};
 use crate::job::spec::{AttemptSpec, RoomGrant};
 use crate::telemetry::WorkerGauges;
 use crate::worker::failure::FailedJob;
@@ -528,7 +528,7 @@ impl Driver {
         let call = async move {
             match tokio::time::timeout(SHUTDOWN_TIMEOUT, contain(callback)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(panic)) => tracing::error!("{what} panicked: {}", caught(panic.as_ref())),
+                Ok(Err(panic)) => log_caught(what, panic.as_ref()),
                 Err(_) => tracing::warn!("{what} took more than 10 s and was dropped"),
             }
         };
@@ -633,7 +633,5 @@ fn socket_input(event: SocketEvent) -> Input {
 
 /// Calls the user's code on the driver's task and contains its panics, which must not stop the jobs.
 fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Option<T> {
-    contain_sync(call)
-        .inspect_err(|panic| tracing::error!("{what} panicked: {}", caught(panic.as_ref())))
-        .ok()
+    contain_sync(call).inspect_err(|panic| log_caught(what, panic.as_ref())).ok()
 }

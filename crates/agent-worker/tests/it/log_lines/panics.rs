@@ -34,7 +34,10 @@ async fn call(ctx: JobContext) -> JobResult {
 
 fn worker(server: &MockServer) -> Worker {
     let worker = server.worker(call).agent_name("caller");
-    let worker = worker.redact_errors(|text| text.replace(|c: char| c.is_ascii_digit(), "#"));
+    let worker = worker.redact_errors(|text| {
+        assert!(std::env::var(CHILD).unwrap() != "no redaction", "no redaction of {text}");
+        text.replace(|c: char| c.is_ascii_digit(), "#")
+    });
     worker.build().unwrap()
 }
 
@@ -45,7 +48,7 @@ fn child() {
     if mode == "own hook" {
         std::panic::set_hook(Box::new(|info| eprintln!("the program's hook: {info}")));
     }
-    if mode != "no log" {
+    if !["no log", "no redaction"].contains(&&*mode) {
         tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
     }
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -65,11 +68,16 @@ fn child() {
     assert!(std::thread::spawn(|| panic!("a fault of the program")).join().is_err());
 }
 
-/// What such a process writes to its standard error.
+/// What such a process writes to its standard error, without backtraces.
 fn written_by(mode: &str) -> String {
+    written_with(mode, "0")
+}
+
+fn written_with(mode: &str, backtrace: &str) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &test_name(module_path!(), "child"), "--nocapture", "--test-threads=1"])
         .env(CHILD, mode)
+        .env("RUST_BACKTRACE", backtrace)
         .output()
         .unwrap();
     let written = String::from_utf8(output.stderr).unwrap();
@@ -123,7 +131,26 @@ fn a_program_without_a_log_still_shows_the_panics_of_jobs() {
     let written = written_by("no log");
     assert!(!written.contains("901820"), "{written}");
     for what in ["no answer from", "no task for", "is open"] {
-        let shown = |line: &&str| line.starts_with("a job panicked at ") && line.contains(what);
+        let shown = |line: &&str| line.starts_with("a job panicked: ") && line.contains(what);
         assert_eq!(written.lines().filter(shown).count(), 1, "{what}: {written}");
     }
+}
+
+#[test]
+fn a_backtrace_is_written_without_the_text() {
+    let written = written_with("no hook", "1");
+    assert_logged(&written);
+    assert!(!written.contains("901820"), "{written}");
+    let place = |line: &&str| line.starts_with("a job panicked at ") && line.contains("panics.rs:");
+    assert_eq!(written.lines().filter(place).count(), 3, "{written}");
+    assert!(written.contains("log_lines::panics::call"), "{written}");
+}
+
+/// It must not end the process, nor show what it did not redact.
+#[test]
+fn a_redaction_that_panics_shows_nothing() {
+    let written = written_by("no redaction");
+    assert!(!written.contains("901820"), "{written}");
+    let shown = |line: &&str| line.starts_with("a job panicked: ");
+    assert_eq!(written.lines().filter(shown).count(), 3, "{written}");
 }
