@@ -131,13 +131,10 @@ impl MockJob {
         };
         let ended = tokio::time::timeout(within, self.hub.find(end));
         let mut panics = self.panics.lock().await;
-        tokio::pin!(ended);
-        let ended = loop {
-            tokio::select! {
-                biased;
-                Some(panic) = panics.recv() => std::panic::resume_unwind(panic),
-                ended = &mut ended => break ended,
-            }
+        let ended = tokio::select! {
+            biased;
+            Some(panic) = panics.recv() => std::panic::resume_unwind(panic),
+            ended = ended => ended,
         };
         match ended {
             Ok(Ok(outcome)) => Ok(outcome),
