@@ -26,4 +26,4 @@ pub use machine::{
     WorkerId,
 };
 pub use stay::{FrameReceiver, MemberEvent, Stay};
-pub use token::read_token;
+pub use token::{BadToken, read_token};

@@ -1,7 +1,7 @@
-//! Tokens: the grant of a token to join a room, its signature, and the tokens of agents.
+//! Tokens: their validity, the grant of one to join a room, and the tokens of agents.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -16,14 +16,41 @@ use crate::machine::Grant;
 /// The lifetime of an agent's token, as on the real server.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 
-/// The grant of a token to join a room, if it is such a token and signed with this secret.
-pub fn read_token(token: &Secret, secret: &Secret) -> Option<Grant> {
-    let (message, signature) = token.expose().rsplit_once('.')?;
-    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
-    if !is_signed(message, signature, secret) {
-        return None;
-    }
-    grant(part(message.split_once('.')?.1)?)
+/// The tolerated clock difference, as on the real server.
+const LEEWAY: Duration = Duration::from_secs(60);
+
+/// Why a token is invalid.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadToken {
+    /// It is not in the form `Bearer <token>`.
+    #[error("invalid authorization header: it must start with \"Bearer \"")]
+    NoBearer,
+    /// It is not a token.
+    #[error("invalid authorization token")]
+    Malformed,
+    /// It is of another API key.
+    #[error("invalid API key: {0}")]
+    ApiKey(String),
+    /// Its signature is of another secret.
+    #[error("invalid token: it is not signed with this API key's secret")]
+    Signature,
+    /// It was valid earlier.
+    #[error("invalid token: it is expired")]
+    Expired,
+    /// It will be valid later.
+    #[error("invalid token: it is not valid yet")]
+    NotYet,
+    /// It has other grants.
+    #[error("the token does not permit joining a room")]
+    NoJoin,
+}
+
+/// The grant of a token to join a room, if it is valid now for this key and secret.
+///
+/// # Errors
+/// [`BadToken`]
+pub fn read_token(token: &Secret, api_key: &str, api_secret: &Secret) -> Result<Grant, BadToken> {
+    grant(verified(token.expose(), api_key, api_secret, unix_time())?).ok_or(BadToken::NoJoin)
 }
 
 /// The token with which an agent joins its room.
@@ -50,8 +77,45 @@ pub(crate) fn of_agent(grant: Grant, api_key: &str, api_secret: &Secret) -> Stri
     token.sign().map(|token| token.expose().to_owned()).unwrap_or_default()
 }
 
+/// The time since 1970.
+pub(crate) fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The claims of a token, if it is valid at this time since 1970 for this key and secret.
+pub(crate) fn verified<T: DeserializeOwned>(
+    token: &str,
+    api_key: &str,
+    api_secret: &Secret,
+    now: Duration,
+) -> Result<T, BadToken> {
+    let (message, signature) = token.rsplit_once('.').ok_or(BadToken::Malformed)?;
+    let (header, claims) = message.split_once('.').ok_or(BadToken::Malformed)?;
+    let header: Header = part(header).ok_or(BadToken::Malformed)?;
+    let validity: Validity = part(claims).ok_or(BadToken::Malformed)?;
+    if header.alg != "HS256" {
+        return Err(BadToken::Malformed);
+    }
+    if validity.iss != api_key {
+        return Err(BadToken::ApiKey(validity.iss));
+    }
+    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).map_err(|_| BadToken::Malformed)?;
+    if !is_signed(message, signature, api_secret) {
+        return Err(BadToken::Signature);
+    }
+
+    let (now, leeway) = (now.as_secs_f64(), LEEWAY.as_secs_f64());
+    if validity.exp.is_some_and(|exp| exp + leeway <= now) {
+        return Err(BadToken::Expired);
+    }
+    if validity.nbf.is_some_and(|nbf| nbf - leeway > now) {
+        return Err(BadToken::NotYet);
+    }
+    part(claims).ok_or(BadToken::Malformed)
+}
+
 /// Whether this is the HS256 signature of the message with this secret.
-pub(crate) fn is_signed(message: &str, signature: Vec<u8>, secret: &Secret) -> bool {
+fn is_signed(message: &str, signature: Vec<u8>, secret: &Secret) -> bool {
     // Not `jsonwebtoken::decode`: it needs a process-wide provider, and panics if another crate of the
     // program has enabled the library's second one.
     let provider = &jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
@@ -61,7 +125,7 @@ pub(crate) fn is_signed(message: &str, signature: Vec<u8>, secret: &Secret) -> b
 }
 
 /// Decodes the header or the claims; `None` if they are not such JSON.
-pub(crate) fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
+fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
 
@@ -100,7 +164,21 @@ fn source_named(name: &str) -> TrackSource {
     }
 }
 
-/// The claims of a token, under the protocol's names.
+#[derive(serde::Deserialize)]
+struct Header {
+    alg: String,
+}
+
+/// The claims that decide whether a token is valid.
+#[derive(serde::Deserialize)]
+struct Validity {
+    #[serde(default)]
+    iss: String,
+    exp: Option<f64>,
+    nbf: Option<f64>,
+}
+
+/// The claims of a token for a room, under the protocol's names.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Claims {

@@ -3,19 +3,14 @@
 //! As on the real server, a request without a token has no grants and fails where one is needed, while an
 //! invalid token fails every request.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hyper::http::request::Parts;
 use serde::Deserialize;
 
 use agent_net::Secret;
 
-use crate::token::{is_signed, part};
-
-/// The tolerated clock difference, as on the real server.
-const LEEWAY: Duration = Duration::from_secs(60);
+use crate::token::{BadToken, unix_time, verified};
 
 const BEARER: &str = "Bearer ";
 
@@ -52,30 +47,12 @@ pub(super) enum Need<'a> {
     SipCall(&'a str),
 }
 
-/// Why a token is invalid.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadToken {
-    #[error("invalid authorization header: it must start with \"Bearer \"")]
-    NoBearer,
-    #[error("invalid authorization token")]
-    Malformed,
-    #[error("invalid API key: {0}")]
-    ApiKey(String),
-    #[error("invalid token: it is not signed with this API key's secret")]
-    Signature,
-    #[error("invalid token: it is expired")]
-    Expired,
-    #[error("invalid token: it is not valid yet")]
-    NotYet,
-}
-
 impl Grants {
     /// The grants of the request's token; none without a token.
     pub(super) fn of(request: &Parts, api_key: &str, api_secret: &Secret) -> Result<Self, BadToken> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         match token(request)? {
             "" => Ok(Self::default()),
-            token => read(token, api_key, api_secret, now),
+            token => read(token, api_key, api_secret, unix_time()),
         }
     }
 
@@ -90,16 +67,7 @@ impl Grants {
 }
 
 #[derive(Deserialize)]
-struct Header {
-    alg: String,
-}
-
-#[derive(Deserialize)]
 struct Claims {
-    #[serde(default)]
-    iss: String,
-    exp: Option<f64>,
-    nbf: Option<f64>,
     #[serde(default)]
     video: Option<Grants>,
     #[serde(default)]
@@ -117,34 +85,15 @@ fn token(request: &Parts) -> Result<&str, BadToken> {
 }
 
 fn read(token: &str, api_key: &str, api_secret: &Secret, now: Duration) -> Result<Grants, BadToken> {
-    let (message, signature) = token.rsplit_once('.').ok_or(BadToken::Malformed)?;
-    let (header, claims) = message.split_once('.').ok_or(BadToken::Malformed)?;
-    let header: Header = part(header).ok_or(BadToken::Malformed)?;
-    let claims: Claims = part(claims).ok_or(BadToken::Malformed)?;
-    if header.alg != "HS256" {
-        return Err(BadToken::Malformed);
-    }
-    if claims.iss != api_key {
-        return Err(BadToken::ApiKey(claims.iss));
-    }
-    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).map_err(|_| BadToken::Malformed)?;
-    if !is_signed(message, signature, api_secret) {
-        return Err(BadToken::Signature);
-    }
-
-    let (now, leeway) = (now.as_secs_f64(), LEEWAY.as_secs_f64());
-    if claims.exp.is_some_and(|exp| exp + leeway <= now) {
-        return Err(BadToken::Expired);
-    }
-    if claims.nbf.is_some_and(|nbf| nbf - leeway > now) {
-        return Err(BadToken::NotYet);
-    }
+    let claims: Claims = verified(token, api_key, api_secret, now)?;
     let sip_call = claims.sip.is_some_and(|sip| sip.call);
     Ok(Grants { sip_call, ..claims.video.unwrap_or_default() })
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
     use hyper::Request;
     use jsonwebtoken::Algorithm;
 

@@ -34,9 +34,9 @@ impl RoomConnector for MockConnector {
             if let Some(refusal) = self.hub.refuse_join() {
                 return Err(refused(refusal).into());
             }
-            let grant = read_token(&request.token, &self.hub.api_secret).ok_or_else(|| {
-                unauthorized("this token does not permit joining a room of the mock server")
-            })?;
+            let Hub { api_key, api_secret, .. } = &*self.hub;
+            let grant = read_token(&request.token, api_key, api_secret);
+            let grant = grant.map_err(|reason| unauthorized(&reason.to_string()))?;
             let stay = self.hub.join(grant, request.auto_subscribe);
             let stay = stay.map_err(|refusal| unauthorized(&refusal.to_string()))?;
             Ok(enter(&self.hub, &self.order, stay))

@@ -170,10 +170,15 @@ pub(crate) async fn refused_tokens(stage: &Stage) -> Vec<String> {
             .join_room("refused")
             .sign()
             .unwrap();
+    let unknown = agent_worker::net::AccessToken::new("another key", stage.secret());
+    let unknown = unknown.identity("ada").join_room("refused").sign().unwrap();
     let mut observed = Vec::new();
-    for (what, token) in
-        [("no grant", not_to_join), ("another secret", foreign), ("no token", "nonsense".into())]
-    {
+    for (what, token) in [
+        ("no grant", not_to_join),
+        ("another secret", foreign),
+        ("another key", unknown),
+        ("no token", "nonsense".into()),
+    ] {
         let refused = match stage.join_with(token).await {
             Err(agent_worker::room::JoinError::Failed(agent_worker::room::JoinFailure::Unauthorized {
                 status,
