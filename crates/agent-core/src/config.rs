@@ -244,6 +244,14 @@ pub enum ConfigProblem {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// An agent name with white space around it, which no dispatch has.
+    #[error(
+        "`agent_name` is {0:?}, with white space around it: remove that, also from LIVEKIT_AGENT_NAME or LIVEKIT_AGENT_NAME_OVERRIDE if the name comes from there"
+    )]
+    AgentNameSpace(String),
+    /// No wait between connections.
+    #[error("`reconnect_backoff` has no wait at all: give it a `floor`, or a `base` and a `cap`")]
+    NoBackoff,
     /// A duration of zero.
     #[error("`{0}` is 0: give it some time")]
     NoTime(&'static str),
@@ -282,6 +290,9 @@ impl Config {
         if self.agent_name.len() > MAX_AGENT_NAME_LEN {
             return Err(ConfigProblem::AgentName { len: self.agent_name.len(), limit: MAX_AGENT_NAME_LEN });
         }
+        if self.agent_name.trim() != self.agent_name {
+            return Err(ConfigProblem::AgentNameSpace(self.agent_name.clone()));
+        }
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
         if self.deployment.len() > MAX_DEPLOYMENT_LEN || !self.deployment.chars().all(allowed) {
             return Err(ConfigProblem::Deployment(self.deployment.chars().take(100).collect()));
@@ -302,6 +313,10 @@ impl Config {
         }
         if self.max_connect_attempts == Some(0) {
             return Err(ConfigProblem::NoConnects);
+        }
+        let Backoff { floor, base, cap, .. } = &self.backoff;
+        if floor.is_zero() && (base.is_zero() || cap.is_zero()) {
+            return Err(ConfigProblem::NoBackoff);
         }
         if self.ping_interval.is_zero() || self.silence_limit <= self.ping_interval {
             return Err(ConfigProblem::Silence { ping: self.ping_interval, limit: self.silence_limit });
@@ -326,6 +341,11 @@ mod tests {
         check(|_| {}, "ok");
         check(|c| c.max_jobs = 0, "`max_jobs` is 0");
         check(|c| c.answer_timeout = Duration::from_secs(3), "`answer_timeout` is 3s");
+        check(|c| c.agent_name = "greeter\r".to_owned(), "white space");
+        check(|c| c.agent_name = " ".to_owned(), "white space");
+        check(|c| c.agent_name = "the greeter".to_owned(), "ok");
+        check(|c| c.backoff = Backoff::new(Duration::ZERO, Duration::ZERO, Duration::MAX), "no wait at all");
+        check(|c| c.backoff = Backoff::new(Duration::ZERO, Duration::MAX, Duration::MAX), "ok");
         check(|c| c.deployment = "d".repeat(64), "ok");
         check(|c| c.deployment = "d".repeat(65), "`deployment` is");
         check(|c| c.deployment = "with space".into(), "`deployment` is \"with space\"");

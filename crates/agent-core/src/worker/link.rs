@@ -209,6 +209,9 @@ impl Worker {
     fn wait_at_least(&mut self, asked: Option<Duration>, reason: String, now: Time) {
         // The server chooses the text, and users print the error that it may become.
         let reason = shorten(&reason, MAX_REASON);
+        if self.link == Link::Registered && self.backoff.failures() == 0 {
+            self.lost_one = true;
+        }
         self.cut(now);
         self.link = Link::Waiting;
         let too_many = self.connects.front().filter(|_| self.connects.len() == MAX_CONNECTS);
@@ -216,8 +219,9 @@ impl Worker {
         let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
         let wait = self.backoff.next(&mut self.rng).saturating_add(asked).max(earliest - now);
         let failures = self.backoff.failures();
-        if self.config.max_connect_attempts.is_some_and(|limit| failures >= limit) {
-            return self.stop(Err(StopError::GaveUp { attempts: failures, last: reason }), now);
+        let attempts = failures.saturating_sub(u32::from(self.lost_one));
+        if self.config.max_connect_attempts.is_some_and(|limit| attempts >= limit) {
+            return self.stop(Err(StopError::GaveUp { attempts, last: reason }), now);
         }
         self.timers.set(Timer::Reconnect, now + wait);
         self.out.push_back(Output::Notice(Notice::ConnectionLost { reason, wait, failures }));

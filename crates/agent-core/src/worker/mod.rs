@@ -65,6 +65,8 @@ pub struct Worker {
     rng: fastrand::Rng,
     link: Link,
     backoff: Backoff,
+    /// Whether the first of the backoff's failures was the loss of a connection: no attempt has failed then.
+    lost_one: bool,
     /// The times of the last connection attempts, the latest last.
     connects: VecDeque<Time>,
     /// Counts registrations: the server has dropped what belongs to an older one.
@@ -105,6 +107,7 @@ impl Worker {
             rng: fastrand::Rng::with_seed(seed),
             link: Link::Connecting,
             backoff,
+            lost_one: false,
             connects: VecDeque::new(),
             epoch: 0,
             jobs: BTreeMap::new(),
@@ -181,7 +184,10 @@ impl Worker {
                 Timer::Ping => self.ping(now),
                 Timer::Prepare => self.on_prepare_timeout(now),
                 Timer::Receipt => self.on_receipt(now),
-                Timer::Stable => self.backoff.reset(),
+                Timer::Stable => {
+                    self.backoff.reset();
+                    self.lost_one = false;
+                }
                 // Only whether it is set matters.
                 Timer::Descriptors => {}
                 Timer::DrainProgress => self.on_drain_progress(now),

@@ -78,6 +78,7 @@ impl AnyAgent for CheckedAgent {
                 let error = redact::shown(error.to_string());
                 tracing::warn!("dismissed job: {}{more}", line(error));
             }
+            self.agent.on_dismissed();
             return Box::pin(std::future::ready(Answer::Dismiss));
         }
         self.agent.on_request(job)

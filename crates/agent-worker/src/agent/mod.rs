@@ -149,6 +149,8 @@ pub(crate) trait AnyAgent: Send + Sync + 'static {
     fn classify(&self, error: JobError) -> JobError {
         error
     }
+    /// An offer was answered without a call of [`on_request`](Self::on_request), as its job is invalid.
+    fn on_dismissed(&self) {}
     fn on_ended<'a>(&'a self, ended: &'a EndedJob) -> BoxFuture<'a, ()>;
 }
 

@@ -98,6 +98,8 @@ pub(super) enum JobRunError {
     Room(#[source] ApiError),
     #[error("the job failed: {0}")]
     Failed(String),
+    #[error("the agent {0} the job, so that its handler did not run: see `on_request` and `dismiss_invalid`")]
+    NotAccepted(&'static str),
     #[error("the worker was stopped before its job ended")]
     NoJob,
 }

@@ -24,6 +24,8 @@ use crate::worker::handle::WorkerHandle;
 const DISPATCH: Duration = Duration::from_secs(20);
 /// Attempts to reach the server: for a single job, a missing server is reported early.
 const CONNECTS: u32 = 3;
+const DECLINED: &str = "declined";
+const DISMISSED: &str = "dismissed";
 
 /// Runs the agent in a room until its job ends.
 pub(super) async fn connect(worker: WorkerBuilder, options: ConnectOptions) -> Result<(), CliError> {
@@ -71,7 +73,13 @@ struct OneJob {
     cancel_after: Option<Duration>,
     /// Notified when its handler is called.
     begun: Arc<Notify>,
-    ends: mpsc::UnboundedReceiver<EndedJob>,
+    ends: mpsc::UnboundedReceiver<End>,
+}
+
+/// How a job ended, or that the agent did not accept it.
+enum End {
+    Ended(EndedJob),
+    Refused(&'static str),
 }
 
 impl OneJob {
@@ -79,10 +87,11 @@ impl OneJob {
         let (sender, ends) = mpsc::unbounded_channel();
         let begun = Arc::new(Notify::new());
         let name = format!("one-job-{}", unique());
+        let watched = |inner| Watched { inner, begun: Arc::clone(&begun), ends: sender };
         let worker = worker
             .only_name(name.clone())
             .max_connect_attempts(CONNECTS)
-            .wrapped(|inner| Arc::new(Watched { inner, begun: Arc::clone(&begun), ends: sender }))
+            .wrapped(|inner| Arc::new(watched(inner)))
             .build()?;
         let parts = &worker.setup.parts;
         let (rules, api) = (&parts.settings.rules, parts.api.clone());
@@ -115,7 +124,7 @@ async fn job_of(
     kind: JobKind,
     request: DispatchRequest,
     cancelled: impl Future<Output = ()>,
-    ends: &mut mpsc::UnboundedReceiver<EndedJob>,
+    ends: &mut mpsc::UnboundedReceiver<End>,
 ) -> Result<Option<EndedJob>, JobRunError> {
     let stopped = handle.stopped();
     tokio::pin!(stopped);
@@ -145,7 +154,13 @@ async fn job_of(
     loop {
         tokio::select! {
             // A short job ends before the server lists it.
-            end = ends.recv() => return Ok(end),
+            end = ends.recv() => match end {
+                // For a room, another dispatch is tried.
+                Some(End::Refused(DECLINED)) if kind == JobKind::Room => {}
+                Some(End::Refused(how)) => return Err(JobRunError::NotAccepted(how)),
+                Some(End::Ended(ended)) => return Ok(Some(ended)),
+                None => return Ok(None),
+            },
             result = &mut dispatched, if !is_dispatched => {
                 result?;
                 is_dispatched = true;
@@ -155,7 +170,13 @@ async fn job_of(
                 is_cancelled = true;
             }
             // A job that was ended by a signal ended before the worker.
-            _ = &mut stopped => return Ok(ends.try_recv().ok()),
+            _ = &mut stopped => loop {
+                match ends.try_recv() {
+                    Ok(End::Ended(ended)) => return Ok(Some(ended)),
+                    Ok(End::Refused(_)) => {}
+                    Err(_) => return Ok(None),
+                }
+            },
         }
     }
 }
@@ -186,16 +207,30 @@ pub(super) fn unique() -> String {
     format!("{:08x}", fastrand::u32(..))
 }
 
-/// An agent that reports the calls of its handler, and its ended jobs.
+/// An agent that reports the calls of its handler, its refusals and its ended jobs.
 struct Watched {
     inner: Arc<dyn AnyAgent>,
     begun: Arc<Notify>,
-    ends: mpsc::UnboundedSender<EndedJob>,
+    ends: mpsc::UnboundedSender<End>,
+}
+
+impl Watched {
+    fn refused(&self, how: &'static str) {
+        let _ = self.ends.send(End::Refused(how));
+    }
 }
 
 impl AnyAgent for Watched {
     fn on_request<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Answer> {
-        self.inner.on_request(job)
+        Box::pin(async move {
+            let answer = self.inner.on_request(job).await;
+            match answer {
+                Answer::Decline => self.refused(DECLINED),
+                Answer::Dismiss => self.refused(DISMISSED),
+                _ => {}
+            }
+            answer
+        })
     }
 
     fn check(&self, job: &Job) -> JobResult {
@@ -211,10 +246,13 @@ impl AnyAgent for Watched {
         self.inner.classify(error)
     }
 
+    fn on_dismissed(&self) {
+        self.refused(DISMISSED);
+    }
+
     fn on_ended<'a>(&'a self, ended: &'a EndedJob) -> BoxFuture<'a, ()> {
-        Box::pin(async move {
-            self.inner.on_ended(ended).await;
-            let _ = self.ends.send(ended.clone());
-        })
+        // First, as the callback may panic, or take too long.
+        let _ = self.ends.send(End::Ended(ended.clone()));
+        self.inner.on_ended(ended)
     }
 }

@@ -24,6 +24,8 @@ use agent_proto::error_text;
 #[cfg(feature = "otel")]
 use crate::otel::trace_id;
 
+/// The module of a line that comes from the crate `log`.
+const LOG_TARGET: &str = "log.target";
 /// The members of every line.
 const MEMBERS: [&str; 4] = ["timestamp", "level", "name", "message"];
 
@@ -74,9 +76,10 @@ where
         let mut of_event = Fields::default();
         event.record(&mut of_event);
         let message = of_event.0.remove("message_").unwrap_or_default();
-        fields.0.extend(of_event.0);
         let meta = event.metadata();
-        let values = [now(), meta.level().as_str().into(), meta.target().into(), message];
+        let target = of_event.0.remove(LOG_TARGET).unwrap_or_else(|| meta.target().into());
+        fields.0.extend(of_event.0);
+        let values = [now(), meta.level().as_str().into(), target, message];
         let mut line = Map::new();
         line.extend(MEMBERS.into_iter().map(str::to_owned).zip(values));
         // Lines of a job only: others are of no trace.
@@ -107,6 +110,7 @@ impl Fields {
     fn set(&mut self, field: &Field, value: impl Into<Value>) {
         // Fields of the crate `log` describe where a line comes from.
         let name = match field.name() {
+            LOG_TARGET => LOG_TARGET.to_owned(),
             name if name.starts_with("log.") => return,
             name if MEMBERS.contains(&name) => format!("{name}_"),
             name => name.trim_start_matches("r#").to_owned(),
@@ -190,6 +194,14 @@ mod tests {
             assert_eq!(line.matches(&format!("\"{name}\":")).count(), 1, "{name}: {line}");
         }
         members
+    }
+
+    #[test]
+    fn a_line_of_the_crate_log_names_its_module() {
+        let lines = logged(|| tracing::info!(target: "log", { log.target = "hyper", log.line = 7 }, "hello"));
+        let line = members(&lines[0]);
+        assert_eq!((&line["name"], &line["message"]), (&"hyper".into(), &"hello".into()));
+        assert_eq!(line.len(), MEMBERS.len());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::worker::handle::{WorkerHandle, WorkerStatus};
 
 /// The variable with the socket of systemd.
 const SOCKET: &str = "NOTIFY_SOCKET";
+const MIN_WATCHDOG: Duration = Duration::from_millis(1);
 /// How often the worker's state is looked at.
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -22,7 +23,8 @@ pub(super) async fn report(worker: WorkerHandle) {
     if std::env::var_os(SOCKET).is_none() {
         return;
     }
-    let watchdog = sd_notify::watchdog_enabled();
+    // A period of 0 is none.
+    let watchdog = sd_notify::watchdog_enabled().filter(|watchdog| *watchdog >= MIN_WATCHDOG);
     // As systemd advises, twice in each period of its watchdog.
     let mut pace = interval(watchdog.map_or(PERIOD, |watchdog| PERIOD.min(watchdog / 2)));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -79,6 +79,7 @@ impl JobContext {
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<JobError> + Send + 'static,
     {
+        let every = if every.is_zero() { Duration::from_secs(1) } else { every };
         let ctx = self.clone();
         self.spawn_named("health check", async move {
             let (failure, after) = loop {

@@ -17,7 +17,7 @@ use agent_rtc::{JoinError, JoinFailure};
 /// | any other [`CancelReason`](crate::CancelReason) | [`Cancelled`](JobErrorKind::Cancelled) |
 /// | [`std::io::Error`] of the network, or of a timeout | [`Retryable`](JobErrorKind::Retryable), after the retry policy's backoff |
 /// | `Elapsed` of [`tokio::time::timeout`] | the same |
-/// | [`JoinError`], [`ConnectError`]: no answer, no file descriptor left, HTTP 429, or 500 and above | the same, or after the `Retry-After` of a join |
+/// | [`JoinError`], [`ConnectError`]: no address, no answer or one that breaks off, no file descriptor left, HTTP 429, or 500 and above | the same, or after the `Retry-After` of a join |
 /// | [`CheckpointError`](crate::checkpoint::CheckpointError) of an unavailable store | the same |
 /// | any other [`CheckpointError`](crate::checkpoint::CheckpointError) | [`Fatal`](JobErrorKind::Fatal), `checkpoint_…` |
 /// | everything else | [`Fatal`](JobErrorKind::Fatal), `unknown_error` |
@@ -71,7 +71,11 @@ pub(crate) fn join_failure(error: &JoinError) -> JoinFailureKind {
 
 fn connect_failure(error: &ConnectError) -> JoinFailureKind {
     match error {
+        // A resolver that is overloaded is not to be told from a name that does not exist, and a load balancer
+        // that closes the connection not from a server that is no LiveKit server.
         ConnectError::Unreachable { .. }
+        | ConnectError::Resolve { .. }
+        | ConnectError::Protocol { .. }
         | ConnectError::ProxyUnreachable { .. }
         | ConnectError::Timeout { .. } => JoinFailureKind::NoAnswer,
         ConnectError::TooManyOpenFiles { .. } => JoinFailureKind::OutOfDescriptors,
@@ -79,5 +83,27 @@ fn connect_failure(error: &ConnectError) -> JoinFailureKind {
             JoinFailureKind::Refused { status: Some(*status), retry_after: *retry_after }
         }
         _ => JoinFailureKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Also the worker's own connection, and another region, are tried again after these.
+    #[test]
+    fn an_answer_that_breaks_off_and_a_name_without_an_address_are_temporary() {
+        let endpoint = || "example.com:443".to_owned();
+        let source = io::Error::other("Temporary failure in name resolution");
+        for error in [
+            ConnectError::Resolve { endpoint: endpoint(), source },
+            ConnectError::Protocol { endpoint: endpoint(), source: "connection closed".into() },
+        ] {
+            assert_eq!(classify(&error), JobErrorKind::Retryable { after: Duration::ZERO }, "{error}");
+            assert!(join_failure(&JoinError::Connect(error)).is_temporary());
+        }
     }
 }

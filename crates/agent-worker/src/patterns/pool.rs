@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fmt, ops};
 
-use deadpool::managed;
+use deadpool::{Runtime, managed};
 use metrics::{Counter, Gauge, Histogram};
 use tokio::time::Instant;
 
@@ -94,10 +94,10 @@ impl<T: Send + 'static> Pool<T> {
     {
         let maker = Maker { make: Box::new(move || Box::pin(make.clone()())) };
         let config = managed::PoolConfig::new(in_range("the size of a pool", size, 1..=MAX_SIZE));
-        let built = managed::Pool::builder(maker).config(config).build();
+        let built = managed::Pool::builder(maker).config(config).runtime(Runtime::Tokio1).build();
         match built {
             Ok(pool) => Self { pool, metrics: Arc::new(PoolMetrics::of("pool".into())) },
-            // Building fails only for timeouts without a runtime, and none is set here.
+            // Building fails only for timeouts without a runtime.
             Err(error) => unreachable!("a pool without timeouts: {error}"),
         }
     }
@@ -115,28 +115,37 @@ impl<T: Send + 'static> Pool<T> {
     /// # Errors
     /// [`PoolError::NotMade`].
     pub async fn acquire(&self) -> Result<PoolGuard<T>, PoolError> {
+        self.acquire_waiting(None).await
+    }
+
+    async fn acquire_waiting(&self, within: Option<Duration>) -> Result<PoolGuard<T>, PoolError> {
         let begun = Instant::now();
-        match self.pool.get().await {
+        let timeouts = managed::Timeouts { wait: within, ..managed::Timeouts::new() };
+        match self.pool.timeout_get(&timeouts).await {
             Ok(object) => {
                 let handles = self.metrics.handles();
                 handles.wait.record(begun.elapsed());
                 Ok(PoolGuard { object, _in_use: GaugeGuard::new(handles.in_use.clone()) })
             }
             Err(managed::PoolError::Backend(error)) => Err(PoolError::NotMade(error.0)),
-            // The pool is never closed and has no timeout.
-            Err(_) => std::future::pending().await,
+            // The pool is never closed, and has this timeout only.
+            Err(_) => match within {
+                Some(within) => {
+                    self.metrics.handles().timeouts.increment(1);
+                    Err(PoolError::Exhausted { size: self.capacity(), within })
+                }
+                None => std::future::pending().await,
+            },
         }
     }
 
-    /// Acquires a resource within a time limit.
+    /// Acquires a resource, and waits up to this long until one is free. Making one takes as long as it takes:
+    /// a limit would have it begun again and again. Cancel-safe.
     ///
     /// # Errors
     /// [`PoolError::Exhausted`], which ends an attempt as retryable; [`PoolError::NotMade`].
     pub async fn acquire_within(&self, within: Duration) -> Result<PoolGuard<T>, PoolError> {
-        tokio::time::timeout(within, self.acquire()).await.unwrap_or_else(|_| {
-            self.metrics.handles().timeouts.increment(1);
-            Err(PoolError::Exhausted { size: self.capacity(), within })
-        })
+        self.acquire_waiting(Some(within)).await
     }
 
     /// Maximum number of resources.
@@ -323,6 +332,19 @@ mod tests {
             assert_eq!(*error.kind(), JobErrorKind::Fatal { reason: "no_licence".into() });
         }
         assert_eq!(pool.free(), 1);
+    }
+
+    /// Loading a model takes longer than a job waits for one that is in use.
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_is_for_the_wait_and_not_for_the_making() {
+        let pool = Pool::bounded(1, || async {
+            tokio::time::sleep(5 * SECOND).await;
+            Ok(())
+        });
+        let taken = pool.acquire_within(SECOND).await.unwrap();
+        assert!(pool.acquire_within(SECOND).await.is_err());
+        drop(taken);
+        assert!(pool.acquire_within(Duration::ZERO).await.is_ok());
     }
 
     #[tokio::test]

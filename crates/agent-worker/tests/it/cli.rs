@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use agent_testkit::{MockServer, RoomRequest, ServerApi};
 use agent_worker::http::HttpServer;
-use agent_worker::{JobContext, JobError, JobResult, Worker, WorkerBuilder, cli};
+use agent_worker::{
+    Accept, Agent, Answer, EndedJob, Job, JobContext, JobError, JobKind, JobResult, Worker, WorkerBuilder,
+    cli,
+};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -134,6 +137,56 @@ async fn simulate_cancels_its_job_after_a_time() {
     let server = MockServer::start().await.unwrap();
     assert_eq!(run(server.worker(waits), &["simulate", "--cancel-after", "1s"]).await, 0);
     assert_eq!(run(server.worker(noting(|| Ok(())).0), &["simulate", "--cancel-after", "1h"]).await, 0);
+}
+
+#[derive(Default, serde::Deserialize)]
+struct Greeting {
+    #[expect(dead_code, reason = "only its type matters")]
+    name: String,
+}
+
+/// The user's own callback for the end of a job, and what the agent answers.
+struct Awkward {
+    answer: Answer,
+    in_the_end: fn(),
+}
+
+impl Agent for Awkward {
+    async fn on_request(&self, _: &Job) -> Answer {
+        self.answer.clone()
+    }
+
+    async fn run(self: Arc<Self>, _: JobContext) -> JobResult {
+        Ok(())
+    }
+
+    async fn on_ended(&self, _: &EndedJob) {
+        (self.in_the_end)();
+    }
+}
+
+#[tokio::test]
+async fn a_callback_that_panics_does_not_hide_the_end() {
+    let server = MockServer::start().await.unwrap();
+    let agent = Awkward { answer: Answer::Accept(Accept::default()), in_the_end: || panic!("no database") };
+    assert_eq!(run(server.worker(agent), &["simulate"]).await, 0);
+}
+
+#[tokio::test]
+async fn a_job_that_the_agent_does_not_accept_is_a_failure() {
+    let server = MockServer::start().await.unwrap();
+    let dismissing = || Awkward { answer: Answer::Dismiss, in_the_end: || {} };
+    assert_eq!(run(server.worker(dismissing()), &["simulate"]).await, 1);
+    assert_eq!(run(server.worker(dismissing()), &["connect", "--room", "lobby"]).await, 1);
+    let (agent, jobs) = noting(|| Ok(()));
+    let worker = server.worker(agent).metadata::<Greeting>().dismiss_invalid(true);
+    assert_eq!(run(worker, &["simulate", "--metadata", r#"{"name":7}"#]).await, 1);
+    assert!(jobs.lock().unwrap().is_empty());
+
+    server.room("hall").join("ada");
+    let declining = Awkward { answer: Answer::Decline, in_the_end: || {} };
+    let worker = server.worker(declining).job_kind(JobKind::Participant);
+    assert_eq!(run(worker, &["connect", "--room", "hall"]).await, 1);
 }
 
 /// A worker without health would not be noticed when it fails.

@@ -31,7 +31,7 @@ pub type Limited<A> = Around<A, LimitBy>;
 impl LimitBy {
     /// At most `most` concurrent handlers (at least 1) for each key.
     pub fn key(most: usize, key: impl Fn(&Job) -> String + Send + Sync + 'static) -> Self {
-        Self { most: most.max(1), key: Box::new(key), keys: Mutex::default() }
+        Self { most: most.clamp(1, Semaphore::MAX_PERMITS), key: Box::new(key), keys: Mutex::default() }
     }
 
     /// At most `most` concurrent handlers in each room.

@@ -31,6 +31,9 @@ pub(crate) struct Attempt {
     _counted: Counted,
 }
 
+/// How much of a redacted text is looked for in what was reported.
+const COMPARED: usize = 256;
+
 /// The redacted and the original text of a job's last error; empty if nothing was redacted.
 #[derive(Default)]
 pub(crate) struct ErrorTexts(Mutex<Option<(String, String)>>);
@@ -51,10 +54,15 @@ impl ErrorTexts {
 
     /// The reported text with the original restored.
     pub(super) fn restore(&self, reported: &str) -> String {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((shown, original)) if !shown.is_empty() => reported.replacen(shown, original, 1),
-            _ => reported.to_owned(),
-        }
+        let texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((shown, original)) = &*texts else { return reported.to_owned() };
+        // A long text is reported shortened, and an empty one is at the end.
+        let begin = &shown[..shown.floor_char_boundary(COMPARED)];
+        let place = if begin.is_empty() { Some(reported.len()) } else { reported.find(begin) };
+        let Some((before, after)) = place.and_then(|place| reported.split_at_checked(place)) else {
+            return reported.to_owned();
+        };
+        format!("{before}{original}{}", after.strip_prefix(&**shown).unwrap_or_default())
     }
 }
 
@@ -203,5 +211,30 @@ impl Drop for AttemptEndGuard {
         if let Some(end) = self.end.clone() {
             self.report(end);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is reported is shortened, may have words around it, and may be nothing.
+    #[test]
+    fn the_original_text_is_restored() {
+        let restored = |shown: &str, reported: &str| {
+            let texts = ErrorTexts::default();
+            texts.keep(shown, "the card 4711".to_owned());
+            texts.restore(reported)
+        };
+        assert_eq!(
+            restored("the card ####", "panicked: the card #### (late)"),
+            "panicked: the card 4711 (late)"
+        );
+        assert_eq!(restored("", ""), "the card 4711");
+        assert_eq!(restored("", "panicked: "), "panicked: the card 4711");
+        let long = "#".repeat(5000);
+        assert_eq!(restored(&long, &format!("panicked: {}…", &long[..4000])), "panicked: the card 4711");
+        assert_eq!(restored("the card ####", "the job timed out"), "the job timed out");
+        assert_eq!(ErrorTexts::default().restore("no money"), "no money");
     }
 }

@@ -104,6 +104,12 @@ async fn jobs_of_one_room_take_turns_and_those_of_others_do_not_wait() {
 }
 
 #[tokio::test]
+async fn a_limit_may_be_none() {
+    let most = Most::default();
+    run_job(counting(&most).layer(LimitBy::all(usize::MAX)), JobSpec::room("lobby")).await.assert_success();
+}
+
+#[tokio::test]
 async fn a_job_that_waits_for_its_turn_can_be_cancelled() {
     let server = MockServer::builder().start_in_process();
     let called = Arc::new(AtomicUsize::new(0));

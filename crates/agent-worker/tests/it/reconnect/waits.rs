@@ -156,6 +156,24 @@ async fn a_worker_gives_up_after_the_configured_number_of_attempts() {
     assert_eq!(server.dials().len(), 4);
 }
 
+/// Nothing has failed before the worker has tried to connect again.
+#[tokio::test(start_paused = true)]
+async fn a_loss_of_the_connection_is_no_failed_attempt() {
+    let server = Server::new(Manner::StaysOpen);
+    let worker = Running::start(server.worker().max_connect_attempts(2));
+    worker.until(true).await;
+    server.cut();
+    worker.until(false).await;
+    worker.until(true).await;
+    sleep(seconds(61)).await;
+    let dials = server.dials().len();
+    server.treats(Manner::Closed);
+    server.cut();
+    let error = worker.task.await.expect("no panic").expect_err("it gives up").to_string();
+    assert!(error.starts_with("gave up after 2 failed connection attempts"), "{error}");
+    assert_eq!(server.dials().len(), dials + 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_step_that_takes_too_long_is_given_up_and_retried() {
     // The handshake has 10 s, and so has the answer to the registration.
