@@ -35,8 +35,10 @@ const MAX_STEP: u64 = 16;
 ///
 /// Packets wait as long as 97 % of those of the last seconds were late, compared with the fastest ones, and
 /// never longer than the [bound](JitterOptions::max_delay). What is missing then is rebuilt from the next
-/// packet or concealed. While the sender is silent (DTX), silence is played; one second after the last packet
-/// the stream pauses, for example while a track is muted, and nothing is played until packets come again.
+/// packet or concealed. If all packets become later than the bound, as those of a source that had no frames
+/// for a while or of a network that has become slower, they are played from there on. While the sender is
+/// silent (DTX), silence is played; one second after the last packet the stream pauses, for example while a
+/// track is muted, and nothing is played until packets come again.
 ///
 /// A machine of the same contract as the others: after each call [`poll_output`](Self::poll_output) is
 /// drained, and [`handle_timeout`](Self::handle_timeout) is called at [`poll_timeout`](Self::poll_timeout).
@@ -162,7 +164,7 @@ impl JitterBuffer {
     }
 
     fn step(&mut self) {
-        let playout = self.player.step(&mut self.packets, &self.delay, &mut self.stats);
+        let playout = self.player.step(&mut self.packets, &mut self.delay, &mut self.stats);
         self.outputs.extend(playout);
     }
 
@@ -249,7 +251,7 @@ impl JitterBuffer {
             self.stats.late += 1;
             return;
         }
-        let waiting = Waiting { payload: packet.payload, timestamp, samples };
+        let waiting = Waiting { payload: packet.payload, timestamp, samples, received };
         self.stats.discarded += self.packets.insert(packet.sequence, waiting);
         self.player.packet_arrived(received);
     }

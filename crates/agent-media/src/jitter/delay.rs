@@ -63,6 +63,23 @@ impl DelayEstimate {
         self.histogram.add(usize::try_from(bin).unwrap_or(BINS));
     }
 
+    /// Packets have become later from now on: these are the ones with which others are compared. `false` if
+    /// they are not later than those of before.
+    pub(super) fn follow(&mut self, packets: impl Iterator<Item = (Time, i64)>) -> bool {
+        let mut floor = Floor::default();
+        for (received, timestamp) in packets {
+            floor.add(received.as_nanos(), offset(received, timestamp));
+        }
+        let risen = floor.get().map_or(0, |floor| floor.saturating_sub(self.floor()));
+        if risen <= 0 {
+            return false;
+        }
+        self.floor = floor;
+        // That they were later was no jitter.
+        self.histogram.lower_highest(risen / self.bin);
+        true
+    }
+
     /// How much later than the fastest packets this one is, in nanoseconds. `None` if there is no other.
     pub(super) fn of(&self, received: Time, timestamp: i64) -> Option<i64> {
         Some(offset(received, timestamp).saturating_sub(self.floor.get()?))

@@ -44,6 +44,15 @@ impl Histogram {
         found.map_or(0, |(bin, _)| bin + 1)
     }
 
+    /// Moves the values of at least this number of bins down by it: they become the lowest ones.
+    pub(super) fn lower_highest(&mut self, bins: i64) {
+        let from = usize::try_from(bins).unwrap_or(0).min(BINS - 1);
+        let highest: Vec<f32> = self.weights.iter_mut().skip(from).map(std::mem::take).collect();
+        for (weight, moved) in self.weights.iter_mut().zip(highest) {
+            *weight += moved;
+        }
+    }
+
     /// Moves all values down by a number of bins, or up if it is negative. Those that would leave the range
     /// are in the first or last bin then.
     pub(super) fn lower(&mut self, bins: i64) {
@@ -91,6 +100,17 @@ mod tests {
         for (more, expected) in [(10, 51), (1_000, 51), (1_000, 1)] {
             (0..more).for_each(|_| histogram.add(0));
             assert_eq!(histogram.bins_below(0.03), expected);
+        }
+    }
+
+    #[test]
+    fn the_highest_values_move() {
+        for (bins, expected) in [(150, 51), (200, 11), (201, 201), (0, 201), (-1, 201), (i64::MAX, 201)] {
+            let mut histogram = Histogram::default();
+            (0..10).for_each(|_| histogram.add(10));
+            histogram.add(200);
+            histogram.lower_highest(bins);
+            assert_eq!(histogram.bins_below(0.03), expected, "{bins}");
         }
     }
 

@@ -8,7 +8,7 @@ use super::delay::DelayEstimate;
 use super::media_time::MediaTime;
 use super::options::JitterStats;
 use super::packet::{Playout, PlayoutSound};
-use super::reorder::Reorder;
+use super::reorder::{Reorder, Waiting};
 use super::units::{FRAME, STEP, duration, moved, nanos, samples, signed, whole_steps};
 use crate::opus_packet;
 
@@ -21,6 +21,13 @@ const MAX_CONCEALED: i64 = 5_760;
 
 /// Without packets for 1 s the stream pauses. With DTX, senders refresh the noise every 400 ms.
 const PAUSED_AFTER: i64 = 48_000;
+
+/// Too late packets wait until one has come whose sound begins 40 ms after that of the first one: it shows
+/// whether they were held up, and come faster than in real time, or all packets are later from now on.
+const SHOWN_AFTER: i64 = 1_920;
+
+/// How late the next one of them may be, in nanoseconds.
+const NEXT_LATE: i64 = 40_000_000;
 
 /// How much shorter than its target the delay may be without a correction, in nanoseconds.
 const TOO_SHORT: i64 = 1_500_000;
@@ -59,6 +66,17 @@ enum Last {
     Packet,
     MadeUp,
     Silence,
+}
+
+/// Why packets are too late to be played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tardiness {
+    /// They were held up, or it is only these: what follows is in time.
+    Passing,
+    /// All packets are later from now on.
+    Lasting,
+    /// The next ones will show it.
+    Unknown,
 }
 
 /// The position in a stream, and the time until which it has been played.
@@ -170,7 +188,7 @@ impl Player {
     pub(super) fn step(
         &mut self,
         packets: &mut Reorder,
-        delay: &DelayEstimate,
+        delay: &mut DelayEstimate,
         stats: &mut JitterStats,
     ) -> Option<Playout> {
         let due = self.due(packets, delay)?;
@@ -225,12 +243,12 @@ impl Player {
         self.state = State::Playing;
     }
 
-    /// The time of the first waiting packet has come; `None` if it is not played.
+    /// The time of the first waiting packet has come; `None` if it is not played, or not yet.
     fn play(
         &mut self,
         due: Time,
         packets: &mut Reorder,
-        delay: &DelayEstimate,
+        delay: &mut DelayEstimate,
         stats: &mut JitterStats,
     ) -> Option<Playout> {
         let (sequence, first) = packets.first()?;
@@ -240,6 +258,13 @@ impl Player {
             let early = whole_steps(early).min(i64::from(FRAME));
             if early >= STEP {
                 return Some(self.hand_out(due, early, PlayoutSound::Silence { is_dtx: self.is_dtx }));
+            }
+        }
+        if length > 0 && delay.at(due, begins) > delay.max() {
+            match self.tardiness(due, packets, delay) {
+                Tardiness::Unknown => return Some(self.wait(due, stats)),
+                Tardiness::Lasting if self.follow(begins, packets, delay) => return None,
+                Tardiness::Lasting | Tardiness::Passing => {}
             }
         }
         let (_, packet) = packets.pop()?;
@@ -267,6 +292,41 @@ impl Player {
         let playout = self.hand_out(due, length, PlayoutSound::Packet { sequence, payload: packet.payload });
         self.position = ends;
         Some(playout)
+    }
+
+    /// The waiting packets are played from this timestamp on; `false` if they would still be too late.
+    fn follow(&mut self, begins: i64, packets: &Reorder, delay: &mut DelayEstimate) -> bool {
+        let waiting = packets.with_sound().map(|packet| (packet.received, packet.timestamp));
+        let follows = delay.follow(waiting);
+        if follows {
+            self.position = begins;
+            self.media.continue_at(begins, Duration::ZERO);
+        }
+        follows
+    }
+
+    /// The first waiting packet is too late: whether those after it will be, too.
+    fn tardiness(&self, due: Time, packets: &Reorder, delay: &DelayEstimate) -> Tardiness {
+        let mut waiting = packets.with_sound();
+        let (Some(first), Some(newest)) = (waiting.next(), packets.with_sound().next_back()) else {
+            return Tardiness::Passing;
+        };
+        if delay.at(due, newest.timestamp) <= delay.max() {
+            return Tardiness::Passing;
+        }
+        let after = |packet: &Waiting| packet.timestamp.saturating_sub(first.timestamp);
+        match waiting.find(|packet| after(packet) >= SHOWN_AFTER) {
+            Some(packet) => {
+                let took = signed(packet.received).saturating_sub(signed(first.received));
+                let is_real_time = took > nanos(after(packet)) / 2;
+                if is_real_time { Tardiness::Lasting } else { Tardiness::Passing }
+            }
+            None => {
+                let next_until = nanos(newest.samples.into()).saturating_add(NEXT_LATE);
+                let may_come = due < moved(newest.received, next_until) && self.made_up < PAUSED_AFTER;
+                if may_come { Tardiness::Unknown } else { Tardiness::Passing }
+            }
+        }
     }
 
     /// Fills the gap before the first waiting packet; `None` if a part of it was left out instead.
@@ -327,12 +387,17 @@ impl Player {
             self.state = State::Paused;
             return None;
         }
+        Some(self.wait(due, stats))
+    }
+
+    /// What is heard until the next packet is played, which may come at any time.
+    fn wait(&mut self, due: Time, stats: &mut JitterStats) -> Playout {
         let playout = match self.is_dtx {
             true => self.hand_out(due, i64::from(FRAME), PlayoutSound::Silence { is_dtx: true }),
             false => self.make_up(due, CONCEALED_AT_ONCE, stats),
         };
         self.advance(i64::from(playout.samples));
-        Some(playout)
+        playout
     }
 
     /// Concealment, or silence when it has lasted long enough.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use agent_proto::QueueLimits;
+use agent_proto::{QueueLimits, Time};
 
 /// Far more than 2 s of packets of 2.5 ms, or than Opus' highest bitrate.
 const LIMITS: QueueLimits = QueueLimits { entries: 1024, bytes: 1024 * 1024 };
@@ -17,6 +17,7 @@ pub(super) struct Waiting {
     pub(super) timestamp: i64,
     /// How long its sound is; zero if it only has a number.
     pub(super) samples: u32,
+    pub(super) received: Time,
 }
 
 /// Packets by their number, within limits.
@@ -61,6 +62,11 @@ impl Reorder {
     /// The packet with the lowest number.
     pub(super) fn first(&self) -> Option<(u64, &Waiting)> {
         self.packets.first_key_value().map(|(sequence, packet)| (*sequence, packet))
+    }
+
+    /// The packets that have sound, in the order of their numbers.
+    pub(super) fn with_sound(&self) -> impl DoubleEndedIterator<Item = &Waiting> {
+        self.packets.values().filter(|packet| packet.samples > 0)
     }
 
     pub(super) fn pop(&mut self) -> Option<(u64, Waiting)> {
@@ -127,7 +133,8 @@ mod tests {
 
     #[test]
     fn the_oldest_are_dropped() {
-        let packet = |len: usize| Waiting { payload: vec![0; len].into(), timestamp: 0, samples: 960 };
+        let (samples, received) = (960, Time::ZERO);
+        let packet = |len: usize| Waiting { payload: vec![0; len].into(), timestamp: 0, samples, received };
         let mut packets = Reorder::default();
         let dropped: u64 = (0..1_500).rev().map(|number| packets.insert(number, packet(1))).sum();
         assert_eq!(dropped, 1_500 - 1_024);

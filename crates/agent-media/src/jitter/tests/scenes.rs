@@ -130,6 +130,94 @@ fn late_packets() {
     assert_eq!((stats.late, stats.lost), (6, 0));
 }
 
+/// Packets from this place on, each late by some milliseconds.
+fn all_late(places: std::ops::Range<u64>, by: u64) -> impl Iterator<Item = EncodedPacket> {
+    places.map(move |place| late(place, by))
+}
+
+/// The course of packets that are played one after the other from this time on.
+fn one_after_the_other(from: u64, places: std::ops::Range<u64>) -> Vec<String> {
+    let due = |place: u64| from + 20 * (place - places.start);
+    places.clone().map(|place| format!("{} packet {place} 20", due(place))).collect()
+}
+
+/// A source without frames for a while, or a network that becomes slower: what comes then is not played at
+/// the times of before, and none of it is missing.
+#[test]
+fn all_packets_become_later_than_the_bound() {
+    for (by, silence, begins) in [(300, 220, 1_443), (500, 420, 1_643), (900, 820, 2_043)] {
+        let (course, stats) = scene(in_time(0..5).into_iter().chain(all_late(5..60, by)));
+        let mut expected = one_after_the_other(1_003, 0..5);
+        expected.extend(["1103 conceal 120".to_owned(), format!("1223 silence {silence}")]);
+        expected.extend(one_after_the_other(begins, 5..60));
+        assert_eq!(course, expected, "late by {by} ms");
+        assert_eq!((stats.played, stats.late, stats.lost), (60, 0, 0), "late by {by} ms");
+    }
+    // Packets of other durations, and one that is lost.
+    let short = |place: u64, by: u64| {
+        let payload: &[u8] = b"\xe0\x01\x02";
+        let timestamp = u32::try_from(place).unwrap() * 120;
+        EncodedPacket {
+            received: Time::ZERO + Duration::from_micros((1_000 + by) * 1_000 + place * 2_500),
+            ..EncodedPacket::new(payload, place, timestamp)
+        }
+    };
+    let packets = (0..40).map(|place| short(place, 0)).chain((40..200).map(|place| short(place, 400)));
+    let (_, stats) = scene(packets);
+    assert_eq!((stats.played, stats.late, stats.lost), (200, 0, 0), "of 2.5 ms");
+    let packets = in_time(0..5).into_iter().chain(all_late(5..6, 400)).chain(all_late(7..60, 400));
+    let (_, stats) = scene(packets);
+    assert_eq!((stats.played, stats.late, stats.lost), (59, 0, 1), "one is lost");
+}
+
+/// As above, by hardly more than the bound, and with jitter: it may be a while until all are later.
+#[test]
+fn packets_become_later_by_about_the_bound() {
+    for by in (150..260).step_by(5) {
+        for jitter in [0, 10, 30] {
+            let mut random = fastrand::Rng::with_seed(by);
+            let mut packets: Vec<_> = (0..200)
+                .map(|place| late(place, if place < 50 { 0 } else { by } + random.u64(0..=jitter)))
+                .collect();
+            packets.sort_by_key(|packet| packet.received);
+            let mut player = Player::new(options());
+            player.play(packets);
+            let stats = player.buffer.stats();
+            assert!(stats.played >= 180, "late by {by} ms, {jitter} ms of jitter: {stats:?}");
+        }
+    }
+}
+
+/// Packets that were held up come faster than in real time: those that are too late are not played, so that
+/// the delay remains what it was. Nor is a straggler.
+#[test]
+fn held_up_packets_do_not_make_the_delay_longer() {
+    for (held_up, gap) in [(300, 0.3), (600, 2.0), (600, 5.0)] {
+        let arrival = |place: u64| {
+            let burst = 1_100.0 + held_up as f64 + (place - 5) as f64 * gap;
+            Time::ZERO + Duration::from_secs_f64(burst.max(1_000.0 + 20.0 * place as f64) / 1_000.0)
+        };
+        let burst = (5..300).map(|place| EncodedPacket { received: arrival(place), ..late(place, 0) });
+        let mut player = Player::new(options());
+        player.play(in_time(0..5).into_iter().chain(burst));
+        let delay = |playout: &Playout| match playout.sound {
+            PlayoutSound::Packet { sequence, .. } => {
+                Some(millis(playout.due) - 1_000.0 - 20.0 * (sequence - 100) as f64)
+            }
+            _ => None,
+        };
+        let delays: Vec<_> = player.played.iter().filter_map(delay).collect();
+        assert!(delays.iter().all(|delay| *delay <= 200.5), "held up for {held_up} ms: {delays:?}");
+        assert!(delays.len() as u64 >= 300 - held_up / 20, "held up for {held_up} ms: {delays:?}");
+    }
+    let stats = scene(in_time(0..5).into_iter().chain([late(5, 300)])).1;
+    assert_eq!((stats.played, stats.late), (5, 1));
+    // Those that follow are in time.
+    let packets = in_time(0..5).into_iter().chain([late(5, 400)]).chain(in_time(26..40));
+    let stats = scene(packets).1;
+    assert_eq!((stats.played, stats.late, stats.lost), (19, 1, 20));
+}
+
 #[test]
 fn silence() {
     check(
