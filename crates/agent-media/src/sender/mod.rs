@@ -11,7 +11,8 @@
 //!   as those of a jitter buffer do: then a part of a packet waits each time for the next piece. It is left
 //!   out when it is silence (below -55 dBFS), so that later sound has less delay.
 //! - **The last samples** that are no whole packet, and what a resampler holds back, wait two periods for
-//!   more, as a source may jitter by that. Then they are sent with silence after them.
+//!   more, as a source may jitter by that. Then they are sent with silence after them, and follow what was
+//!   sent before without a hole.
 //! - **Silence** that the encoder makes a packet of at most 2 bytes of (DTX), and everything while the sender
 //!   is muted, is not sent. Its time passes nevertheless.
 
@@ -146,7 +147,7 @@ impl AudioSender {
     pub fn handle_timeout(&mut self, now: Time) {
         self.send_due(now);
         if !self.is_ready() && !self.queue.is_empty() && self.flush_at() <= now {
-            self.ready_at(now, Self::complete);
+            self.complete();
             self.send_due(now);
             if !self.is_ready() && !self.queue.is_empty() && self.due(now) <= now {
                 self.send(now);
@@ -161,7 +162,7 @@ impl AudioSender {
     /// Declares that the sound is complete: its last samples are sent at their time, without waiting for
     /// more.
     pub fn flush(&mut self, now: Time) {
-        self.ready_at(now, Self::complete);
+        self.complete();
         self.handle_timeout(now);
     }
 
@@ -240,9 +241,9 @@ impl AudioSender {
         result
     }
 
-    /// The end of the sound is in the queue, and waits for no more.
+    /// The end of the sound is in the queue, and waits for no more. It was there when its last samples came.
     fn complete(&mut self) {
-        self.queue.flush();
+        self.ready_at(self.last_push, |sender| sender.queue.flush());
         self.complete = true;
     }
 
@@ -285,8 +286,8 @@ impl AudioSender {
 
     /// Encodes and sends one packet.
     fn send(&mut self, now: Time) {
-        // Samples that are no whole packet are ready from now on.
-        let ready = if self.is_ready() { self.ready } else { now };
+        // That the last samples, which are no whole packet, have waited here for more is no pause.
+        let ready = if self.is_ready() { self.ready } else { self.last_push };
         let taken = self.queue.take(&mut self.samples) / usize::from(self.format.channels());
         let (timestamp, marker) = self.schedule.next(ready, now);
         self.sent = (self.sent.0 + self.sent.1, taken as u64);

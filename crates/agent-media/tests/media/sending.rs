@@ -265,6 +265,34 @@ fn the_last_samples_wait_for_more_and_are_filled_up() {
     assert_eq!(times(&run(&mut sender, at(3_000_000)))[1..], [(2_020, 960 + 2_000 * 48, false)]);
 }
 
+/// That the last samples waited is no pause: their sound follows the one before, also if the timer is late.
+#[test]
+fn the_last_samples_that_waited_follow_without_a_hole() {
+    // The end of the second one is in the resampler, and makes a whole packet.
+    for (format, frames) in [(FORMAT, 1_440), (AudioFormat::MONO_16K, 640), (AudioFormat::MONO_16K, 700)] {
+        for late in [0, 1, 100] {
+            let mut sender = sender(AudioSenderOptions::new());
+            sender.push(format, &vec![5; frames], Time::ZERO).unwrap();
+            let mut sent = Vec::new();
+            while let Some(due) = sender.poll_timeout() {
+                sender.handle_timeout(due + ms(late));
+                sent.extend(outputs(&mut sender).into_iter().filter_map(|output| match output {
+                    AudioSenderOutput::Packet(packet) => Some((packet.timestamp, packet.marker)),
+                    AudioSenderOutput::PlayedOut => None,
+                }));
+            }
+            let expected: Vec<_> = (0..sent.len() as u32).map(|n| (960 * n, n == 0)).collect();
+            assert_eq!(sent, expected, "{frames} of {format}, {late} ms late");
+            assert!(sent.len() >= 2, "{sent:?}");
+        }
+    }
+    // Sound after a pause is late, whatever waited.
+    let mut sender = sender(AudioSenderOptions::new());
+    sender.push(FORMAT, &[5; 960], Time::ZERO).unwrap();
+    sender.push(FORMAT, &[5; 480], at(61_000)).unwrap();
+    assert_eq!(times(&run(&mut sender, at(101_000)))[1..], [(101, 101 * 48, true)]);
+}
+
 #[test]
 fn the_end_of_resampled_sound_is_sent() {
     let mut sender = sender(AudioSenderOptions::new());
