@@ -49,24 +49,26 @@ impl AudioTrack {
 
     /// Queues sound. It completes when all of it is queued, and waits while the queue is full: one second,
     /// unless [set otherwise](agent_media::AudioSenderOptions::queue). If the future is dropped before, a
-    /// part of the sound may be queued.
+    /// part of the sound may be queued. If the track is [cleared](Self::clear) meanwhile, the rest of the
+    /// sound is discarded and it completes at once, without an error.
     ///
     /// # Errors
     /// [`AudioError::Room`] if the server has ended the track, or the room or the attempt is over.
     pub async fn push(&self, frame: &AudioFrame) -> Result<(), AudioError> {
-        let mut taken = 0;
-        loop {
-            let pushed = self.pacer.push(frame, taken)?;
+        let (mut taken, clears) = (0, self.pacer.clears());
+        while let Some(pushed) = self.pacer.push(frame, taken, clears)? {
             taken += pushed.frames;
-            let Some(room_in) = pushed.room_in else { return Ok(()) };
-            self.pacer.progress(Some(room_in), || false).await;
+            let Some(room_in) = pushed.room_in else { break };
+            self.pacer.progress(Some(room_in), || self.pacer.clears() != clears).await;
         }
+        Ok(())
     }
 
     /// Removes everything that was not sent yet, so that the agent stops speaking at once; returns how long
-    /// it would have lasted.
+    /// it would have lasted. The rest of a [`push`](Self::push) that waits, of any clone, is discarded and
+    /// not counted; what is pushed afterwards is played.
     pub fn clear(&self) -> Duration {
-        self.pacer.change(AudioSender::clear).unwrap_or_default()
+        self.pacer.clear().unwrap_or_default()
     }
 
     /// How long it takes until everything has been played that was pushed.
@@ -88,7 +90,7 @@ impl AudioTrack {
     /// # Errors
     /// As [`push`](Self::push).
     pub async fn wait_for_playout(&self) -> Result<(), AudioError> {
-        self.pacer.change(AudioSender::flush)?;
+        self.pacer.flush()?;
         let is_over = || self.pacer.read(AudioSender::is_played_out);
         while !is_over() {
             self.pacer.check()?;

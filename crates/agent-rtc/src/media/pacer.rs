@@ -27,6 +27,8 @@ pub(super) struct Pacer {
 
 struct State {
     sender: AudioSender,
+    /// How often the queue was cleared.
+    clears: u64,
     /// Why nothing is sent any more.
     over: Option<RoomError>,
 }
@@ -37,7 +39,7 @@ impl Pacer {
         let pacer = Arc::new(Self {
             shared,
             track,
-            state: Mutex::new(State { sender, over: None }),
+            state: Mutex::new(State { sender, clears: 0, over: None }),
             changed: Arc::new(Notify::new()),
             progress: Notify::new(),
         });
@@ -46,15 +48,42 @@ impl Pacer {
     }
 
     /// Queues samples from this one of each channel on, as many as there is room for, and sends what is due.
-    pub(super) fn push(&self, frame: &AudioFrame, from: usize) -> Result<Pushed, AudioError> {
+    /// `None`: the queue was cleared more often than that, and they are not wanted any more.
+    pub(super) fn push(
+        &self,
+        frame: &AudioFrame,
+        from: usize,
+        clears: u64,
+    ) -> Result<Option<Pushed>, AudioError> {
         let samples = frame.samples().get(from * usize::from(frame.channels())..).unwrap_or_default();
-        let pushed = self.act(|sender, now| sender.push(frame.format(), samples, now))?;
+        let pushed = self.act(|state, now| {
+            let is_wanted = state.clears == clears;
+            is_wanted.then(|| state.sender.push(frame.format(), samples, now)).transpose()
+        })?;
         self.changed.notify_one();
         Ok(pushed?)
     }
 
+    /// Declares that the sound in the queue is complete.
+    pub(super) fn flush(&self) -> Result<(), RoomError> {
+        self.change(|state, now| state.sender.flush(now))
+    }
+
+    /// Removes what was not sent yet, also what is still being pushed; returns how long it was in the queue.
+    pub(super) fn clear(&self) -> Result<Duration, RoomError> {
+        self.change(|state, now| {
+            state.clears += 1;
+            state.sender.clear(now)
+        })
+    }
+
+    /// How often the queue was cleared.
+    pub(super) fn clears(&self) -> u64 {
+        self.lock().clears
+    }
+
     /// Changes the sender, and sends what is due then.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut AudioSender, Time) -> T) -> Result<T, RoomError> {
+    fn change<T>(&self, change: impl FnOnce(&mut State, Time) -> T) -> Result<T, RoomError> {
         let result = self.act(change);
         self.changed.notify_one();
         self.progress.notify_waiters();
@@ -63,17 +92,17 @@ impl Pacer {
 
     /// What the clock has made due. Returns when to call again; `Err`: never.
     fn tick(&self) -> Result<Option<Time>, RoomError> {
-        self.act(|sender, now| {
-            sender.handle_timeout(now);
-            sender.poll_timeout()
+        self.act(|state, now| {
+            state.sender.handle_timeout(now);
+            state.sender.poll_timeout()
         })
     }
 
     /// Lets the sender do something, and sends what it puts out.
-    fn act<T>(&self, act: impl FnOnce(&mut AudioSender, Time) -> T) -> Result<T, RoomError> {
+    fn act<T>(&self, act: impl FnOnce(&mut State, Time) -> T) -> Result<T, RoomError> {
         let mut state = self.lock();
         state.sender.set_muted(self.track.is_muted());
-        let result = act(&mut state.sender, self.shared.now());
+        let result = act(&mut state, self.shared.now());
         let mut progressed = false;
         while let Some(output) = state.sender.poll_output() {
             progressed = true;

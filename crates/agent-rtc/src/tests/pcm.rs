@@ -139,6 +139,29 @@ async fn an_interrupted_agent_is_silent_at_once_and_has_its_position() {
     assert_eq!(seen.frames().len(), 7);
 }
 
+/// What a caller still wants to queue is part of the speech that is interrupted.
+#[tokio::test(start_paused = true)]
+async fn an_interruption_ends_a_push_that_waits() {
+    let (room, seen) = room(usize::MAX);
+    let track = room.publish_audio(AudioTrackOptions::new("voice")).await.unwrap();
+    let begun = Instant::now();
+    let pushing = tokio::spawn({
+        let track = track.clone();
+        async move { track.push(&tone(AudioFormat::MONO_48K, 10_000 * MS)).await }
+    });
+    tokio::time::sleep(110 * MS).await;
+    assert!(!pushing.is_finished(), "the queue is full");
+    track.clear();
+    pushing.await.unwrap().unwrap();
+    assert_eq!(begun.elapsed(), 110 * MS, "it does not wait for room");
+    track.wait_for_playout().await.unwrap();
+    assert_eq!((track.position(), seen.frames().len()), (120 * MS, 6));
+    // What is pushed afterwards is played, also if it has to wait.
+    track.push(&tone(AudioFormat::MONO_48K, 2_000 * MS)).await.unwrap();
+    track.wait_for_playout().await.unwrap();
+    assert_eq!(seen.frames().len(), 106);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_last_clone_unpublishes_the_track() {
     let (room, seen) = room(usize::MAX);
