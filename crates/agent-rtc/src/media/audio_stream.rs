@@ -172,11 +172,17 @@ impl AudioStream {
         while !self.ended
             && let Poll::Ready(frame) = Pin::new(&mut self.frames).poll_next(cx)
         {
+            // What was dropped is older than this frame.
+            self.note_dropped();
             match frame {
                 Some(frame) => self.receiver.push(packet(frame), self.shared.now()),
                 None => self.ended = true,
             }
         }
+    }
+
+    /// Tells the receiver what was dropped since the last time.
+    fn note_dropped(&mut self) {
         let dropped = self.frames.dropped();
         if dropped > self.dropped {
             self.receiver.note_dropped(dropped - self.dropped);

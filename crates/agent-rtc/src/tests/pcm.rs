@@ -263,3 +263,34 @@ async fn a_slow_reader_gets_the_newest_sound() {
     let jitter = audio.stats().jitter;
     assert_eq!((jitter.dropped_before, jitter.lost), (90, 0));
 }
+
+/// A reader that pauses for 1.5 s: nothing is made up for what was dropped, and later losses are concealed as
+/// before.
+#[tokio::test(start_paused = true)]
+async fn what_a_pausing_reader_drops_is_not_lost() {
+    let (room, backend) = joined();
+    let mut frames = backend.frames();
+    let mut audio = room.audio("TR_ada", VOICE).unwrap();
+    let playing = tokio::spawn(async move {
+        play(&mut frames, 150, &[130]).await;
+        drop(backend);
+    });
+    let mut concealed = Duration::ZERO;
+    let (mut pieces, mut paused) = (0, false);
+    while let Some(received) = audio.next().await {
+        pieces += 1;
+        if received.is_concealed {
+            assert!(pieces > 80, "concealed after the pause");
+            concealed += received.audio.duration();
+        }
+        if pieces == 25 {
+            tokio::time::sleep(1_510 * MS).await;
+            paused = true;
+        }
+    }
+    playing.await.unwrap();
+    let jitter = audio.stats().jitter;
+    assert!(paused && (20..30).contains(&jitter.dropped_before), "{jitter:?}");
+    assert_eq!(jitter.lost, 1, "{jitter:?}");
+    assert!((19 * MS..=21 * MS).contains(&concealed), "{concealed:?}");
+}
