@@ -60,7 +60,10 @@
 //! channel count. [`push`](crate::media::AudioTrack::push) queues it, and waits while a second is queued; it
 //! is encoded and sent in real time, the first packet at once. So both kinds of sources work: those that are
 //! faster than real time, as speech synthesis, and those at their own pace, as the echo above, to which no
-//! delay is added.
+//! delay is added as long as they come in time, or up to 40 ms late. If such a source was held up for longer,
+//! what comes in a lump then is played at its pace, and all that follows is later by as much. An agent that
+//! sends back what it hears can look at [`queued_duration`](crate::media::AudioTrack::queued_duration), and
+//! [`clear`](crate::media::AudioTrack::clear) what has become too much.
 //!
 //! | | |
 //! |---|---|
