@@ -177,6 +177,10 @@ impl Driver {
         let _watching = BlockingThread::start(tasks.clone(), settings.blocked_after, Arc::clone(meter));
         loop {
             if let Some(result) = self.carry_out() {
+                // The last failure is no loss of which a notice tells.
+                if let Err(StopError::Refused { .. } | StopError::GaveUp { .. }) = &result {
+                    self.parts.meter.connection_failed();
+                }
                 self.closing.send_replace(true);
                 self.shut_down(commands).await;
                 return result;

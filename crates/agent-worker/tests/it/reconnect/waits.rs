@@ -149,11 +149,18 @@ async fn a_first_connection_that_is_refused_for_good_ends_the_worker() {
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_gives_up_after_the_configured_number_of_attempts() {
+    let recorder = metrics_util::debugging::DebuggingRecorder::new();
+    let recorded = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
     let server = Server::new(Manner::Closed);
     let Running { task, .. } = Running::start(server.worker().max_connect_attempts(4));
     let error = task.await.expect("no panic").expect_err("it gives up").to_string();
     assert!(error.starts_with("gave up after 4 failed connection attempts"), "{error}");
     assert_eq!(server.dials().len(), 4);
+    let losses = recorded.snapshot().into_vec().into_iter().find_map(|(key, _, _, value)| {
+        (key.key().name() == "lk_agents_connection_losses_total").then_some(value)
+    });
+    assert_eq!(losses, Some(metrics_util::debugging::DebugValue::Counter(4)));
 }
 
 /// Nothing has failed before the worker has tried to connect again.
