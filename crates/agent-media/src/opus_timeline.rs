@@ -73,6 +73,13 @@ impl OpusTimeline {
         Place::After(begin.saturating_sub(self.position))
     }
 
+    /// How many samples were made up from this time on, if that is why a packet of this time is too late.
+    pub(crate) fn made_up_after(&self, timestamp: Duration) -> Option<u64> {
+        let (_, made_up) = self.last?;
+        let rest = self.position.checked_sub(samples(timestamp)).filter(|rest| *rest > MAX_OVERLAP)?;
+        (made_up > 0 && rest <= u64::from(made_up).saturating_add(MAX_OVERLAP)).then_some(rest)
+    }
+
     /// Counts a packet that is written next.
     pub(crate) fn push(&mut self, packet: &[u8]) {
         self.position += u64::from(opus_packet::samples(packet).unwrap_or_default());
@@ -156,6 +163,12 @@ mod tests {
         timeline.push(&[0x78, 1, 2, 3]);
         let until = timeline.position() + 960;
         assert_eq!(timeline.fill(until).unwrap().len(), 2);
+        let made_up_after = |millis| timeline.made_up_after(Duration::from_millis(millis));
+        // From 2,040 to 2,060 ms.
+        assert_eq!(
+            [2_015, 2_020, 2_039, 2_040, 2_060].map(made_up_after),
+            [None, Some(1_920), Some(1_008), None, None]
+        );
     }
 
     #[test]
@@ -169,6 +182,7 @@ mod tests {
         assert_eq!(at(1_100), Place::After(4_800));
         assert_eq!(at(980), Place::After(0), "a little too early");
         assert_eq!(at(979), Place::Over);
+        assert_eq!(timeline.made_up_after(Duration::from_millis(979)), None, "sound is there");
         assert_eq!(timeline.place(Duration::MAX), Place::After(u64::MAX - 48_000));
     }
 }

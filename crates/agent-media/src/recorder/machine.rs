@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use agent_proto::Time;
 
-use super::clock::Unwrapped;
+use super::clock::{Arrival, Unwrapped};
 use super::frame::{RecordedVideo, RecorderInput, RecorderOutput};
 use super::options::{RecorderOptions, RecorderStats};
 use super::part::{Part, Written};
@@ -23,6 +23,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(2);
 const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum width and height, in pixels, of the pictures that servers send while a track is muted.
 const MAX_BLANK: u16 = 8;
+/// How late audio may come after silence has been written in its place, so that it follows the silence.
+const MAX_PUT_OFF: Duration = Duration::from_secs(2);
 /// Maximum number of frames that wait, of each track and of both.
 const MAX_QUEUED: usize = 2_048;
 const MAX_QUEUED_BYTES: usize = 16 << 20;
@@ -61,14 +63,26 @@ enum Kind {
 }
 
 impl QueuedFrame for Bytes {
+    const IS_AUDIO: bool = true;
+
     fn bytes(&self) -> usize {
         self.len()
+    }
+
+    fn length(&self) -> Duration {
+        opus_packet::duration(self).unwrap_or_default()
     }
 }
 
 impl QueuedFrame for RecordedVideo {
+    const IS_AUDIO: bool = false;
+
     fn bytes(&self) -> usize {
         self.payload.len()
+    }
+
+    fn length(&self) -> Duration {
+        Duration::ZERO
     }
 }
 
@@ -98,6 +112,9 @@ impl Recorder {
         if self.finished {
             return;
         }
+        self.audio.advance(now);
+        self.video.advance(now);
+        self.video.align(self.audio.standing());
         match input {
             RecorderInput::Published { audio, video } => self.published = Published { audio, video },
             RecorderInput::Audio(packet) if opus_packet::samples(&packet.payload).is_none() => {
@@ -108,9 +125,8 @@ impl Recorder {
                     self.audio_clock = Unwrapped::default();
                 }
                 let timestamp = self.audio_clock.audio(packet.timestamp);
-                let is_new = self.audio.push(packet.source, timestamp, packet.payload, now);
-                self.audio.report(timestamp, packet.captured);
-                self.stats.dropped += u64::from(!is_new);
+                let arrival = Arrival { timestamp, at: now, captured: packet.captured };
+                self.stats.dropped += self.audio.push(packet.source, arrival, packet.payload);
                 // The part with audio that begins now has no picture before a key frame.
                 if self.part.as_ref().is_some_and(|part| !part.has_audio() && part.format().is_some()) {
                     self.request_key_frame(now);
@@ -118,11 +134,8 @@ impl Recorder {
             }
             RecorderInput::Video(frame) if is_blank(&frame) => self.stats.dropped += 1,
             RecorderInput::Video(frame) if self.options.container != Container::OggOpus => {
-                let (source, timestamp, captured) = (frame.source, frame.timestamp, frame.captured);
-                let is_new = self.video.push(source, timestamp, frame, now);
-                self.video.report(timestamp, captured);
-                self.video.align(self.audio.publisher());
-                self.stats.dropped += u64::from(!is_new);
+                let arrival = Arrival { timestamp: frame.timestamp, at: now, captured: frame.captured };
+                self.stats.dropped += self.video.push(frame.source, arrival, frame);
             }
             RecorderInput::Video(_) => {}
             RecorderInput::Finish => return self.finish(now),
@@ -204,6 +217,7 @@ impl Recorder {
 
     /// The track whose next frame was captured first, and when.
     fn next(&mut self) -> Option<(Time, Kind)> {
+        self.video.align(self.audio.standing());
         match (self.audio.next_time(), self.video.next_time()) {
             // Audio of the same time goes into the part that a key frame begins.
             (Some(audio), Some(video)) if audio < video => Some((audio, Kind::Audio)),
@@ -235,7 +249,7 @@ impl Recorder {
     fn write_next(&mut self, kind: Kind, now: Time) {
         let (time, frame) = match kind {
             Kind::Audio => match self.audio.pop() {
-                Some((time, payload)) => (time, Frame::Audio(payload)),
+                Some((time, payload)) => (self.after_silence(time), Frame::Audio(payload)),
                 None => return,
             },
             Kind::Video => match self.video.pop() {
@@ -265,6 +279,14 @@ impl Recorder {
             Written::Dropped | Written::NeedsPart => self.stats.dropped += 1,
         }
         self.append_complete(now);
+    }
+
+    /// When audio is placed that has this time: later if there is silence, as it has come late.
+    fn after_silence(&mut self, time: Time) -> Time {
+        let late = self.part.as_ref().and_then(|part| part.silence_after(time));
+        let Some(late) = late.filter(|late| *late <= MAX_PUT_OFF) else { return time };
+        self.audio.put_off(late);
+        time + late
     }
 
     fn write(&mut self, time: Time, frame: &Frame) -> Written {
@@ -356,6 +378,8 @@ impl Recorder {
     /// Writes all waiting frames that are within the maximum duration.
     fn finish(&mut self, now: Time) {
         self.finished = true;
+        let (audio, video) = (self.audio.drop_held(), self.video.drop_held());
+        self.stats.dropped += u64::from(audio.is_some()) + u64::from(video.is_some());
         while let Some((time, kind)) = self.next() {
             if self.end().is_some_and(|end| end <= time) {
                 break;

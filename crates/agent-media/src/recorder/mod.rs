@@ -15,6 +15,12 @@
 //! Each frame is placed at the time at which it was captured: by its timestamp, and by the fastest of the
 //! frames around it. Video is placed beside audio by the times of the publisher's clock, once they are known.
 //! Frames are kept for half a second and put in order. Frames that come later are dropped.
+//! - While timestamps of audio run on, no packet is dropped, and nothing is put between packets, because the
+//!   network's delay changes or the publisher's clock is not exact. That is corrected in pauses, for sound
+//!   and pictures alike. Without a pause, sound is corrected only if it comes more than half a second too
+//!   late, or 2.5 s too early, for several seconds.
+//! - A frame whose timestamp is off by more than a second is dropped, unless the next one continues it: then
+//!   the timestamps have jumped, and the recording goes on with them.
 //! - Audio has no holes: lost packets are concealed by the player, for up to a second; after that there is
 //!   silence, also for as long as the track is muted.
 //! - Video stays as it is until its next frame, also while it is muted: the pictures of at most 8 × 8 pixels

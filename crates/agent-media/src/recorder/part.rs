@@ -116,6 +116,13 @@ impl Part {
         self.keep(written)
     }
 
+    /// How long the silence lasts, from this time on, that was written after the last packet of audio.
+    pub(super) fn silence_after(&self, time: Time) -> Option<Duration> {
+        let timeline = self.audio.as_ref()?.timeline.as_ref()?;
+        let rest = timeline.made_up_after(time - self.begin)?;
+        Some(duration(rest))
+    }
+
     /// Writes a frame of video. `format` is that of a key frame.
     pub(super) fn write_video(
         &mut self,

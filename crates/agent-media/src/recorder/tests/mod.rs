@@ -2,6 +2,8 @@
 #![allow(clippy::indexing_slicing, clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod any_inputs;
+mod clock;
+mod delays;
 mod scenes;
 
 use std::time::Duration;
