@@ -71,9 +71,9 @@
 //!
 //! /// Answers the first question.
 //! async fn answer(ctx: JobContext) -> JobResult {
-//!     match ctx.room().data("question").next().await {
-//!         Some(question) => ctx.room().publish_data("answer", question?.payload).await?,
-//!         None => return Err("nobody asked".into()),
+//!     let mut questions = ctx.room().data("question");
+//!     if let Some(question) = ctx.run_until_cancelled(questions.next()).await.flatten() {
+//!         ctx.room().publish_data("answer", question?.payload).await?;
 //!     }
 //!     Ok(())
 //! }
@@ -98,9 +98,10 @@
 //! use agent_worker::{JobContext, JobResult};
 //!
 //! async fn greet(ctx: JobContext) -> JobResult {
-//!     let message = ctx.room().text_streams("lk.chat").next().await.ok_or("the room is over")??;
-//!     let name = message.read_all().await?;
-//!     ctx.room().send_text("lk.chat", format!("Hello, {name}!")).await?;
+//!     let mut messages = ctx.room().text_streams("lk.chat");
+//!     let Some(message) = ctx.run_until_cancelled(messages.next()).await.flatten() else { return Ok(()) };
+//!     let Some(name) = ctx.run_until_cancelled(message?.read_all()).await else { return Ok(()) };
+//!     ctx.room().send_text("lk.chat", format!("Hello, {}!", name?)).await?;
 //!     Ok(())
 //! }
 //!
@@ -195,7 +196,8 @@
 //!
 //! /// Plays a second of a tone to the first participant.
 //! async fn beep(ctx: JobContext) -> JobResult {
-//!     ctx.room().wait_for_participant(ParticipantFilter::human()).await?;
+//!     let person = ctx.room().wait_for_participant(ParticipantFilter::human());
+//!     let Some(_) = ctx.run_until_cancelled(person).await.transpose()? else { return Ok(()) };
 //!     let track = ctx.room().publish_audio(AudioTrackOptions::new("beep")).await?;
 //!     let samples = TONE.samples(48_000, 1, Duration::from_secs(1));
 //!     track.push(&AudioFrame::new(AudioFormat::MONO_48K, samples)?).await?;

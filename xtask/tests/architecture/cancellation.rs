@@ -1,5 +1,5 @@
-//! Handlers in documentation are copied: one that waits for what comes in a room, and not for its
-//! cancellation, is aborted, and its job is recorded as failed.
+//! Handlers in documentation are copied: one that waits for what comes in a room, or for somebody to come,
+//! and not for its cancellation, is aborted, and its job is recorded as failed.
 
 use std::fs;
 
@@ -32,12 +32,17 @@ fn blocks(text: &str, in_comments: bool) -> Vec<(usize, String)> {
     found
 }
 
-/// Whether the code of a handler waits again and again, whatever happens to its job.
+/// Whether the code of a handler waits again and again, or for a participant without a limit, whatever
+/// happens to its job.
 fn ignores_its_cancellation(code: &str) -> bool {
     // What follows is the test of the handler.
     let code = code.split("JobSpec::room").next().unwrap_or_default();
-    let waits = code.contains(".next().await") && (code.contains("while let") || code.contains("loop {"));
-    code.contains("JobContext") && waits && !code.contains("cancelled")
+    let loops = code.contains(".next().await") && (code.contains("while let") || code.contains("loop {"));
+    let waits = code.contains("room().wait_for_participant(") && !code.contains(".within(");
+    // `ctx.cancelled().await` after the wait does not end it.
+    let ends =
+        code.contains("run_until_cancelled") || code.contains("select!") && code.contains("cancelled()");
+    code.contains("JobContext") && (loops && !code.contains("cancelled") || waits && !ends)
 }
 
 #[test]
@@ -59,7 +64,7 @@ fn handlers_in_documentation_end_when_their_job_is_cancelled() {
 }
 
 #[test]
-fn a_loop_without_the_cancellation_is_found() {
+fn a_wait_without_the_cancellation_is_found() {
     let block = |code: &str| format!("/// ```\n/// async fn a(ctx: JobContext) {{ {code} }}\n/// ```\n");
     for (code, ignores) in [
         ("while let Some(event) = events.next().await {}", true),
@@ -67,6 +72,10 @@ fn a_loop_without_the_cancellation_is_found() {
         ("while let Some(event) = ctx.run_until_cancelled(events.next()).await.flatten() {}", false),
         ("loop { select! { _ = ctx.cancelled() => {} event = events.next().await => {} } }", false),
         ("let first = events.next().await;", false),
+        ("ctx.room().wait_for_participant(filter).await?; ctx.cancelled().await;", true),
+        ("ctx.room().wait_for_participant(filter.within(MINUTE)).await?;", false),
+        ("ctx.run_until_cancelled(ctx.room().wait_for_participant(filter)).await;", false),
+        ("select! { _ = ctx.cancelled() => {} _ = ctx.room().wait_for_participant(filter) => {} }", false),
     ] {
         let found = blocks(&block(code), true);
         assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1]);

@@ -25,11 +25,15 @@ const MAX_COLLECTED: usize = 64 * 1024 * 1024;
 ///
 /// ```
 /// # use agent_worker::{JobContext, JobResult};
+/// # use std::time::Duration;
 /// async fn chat(ctx: JobContext) -> JobResult {
 ///     let mut messages = ctx.room().text_streams("lk.chat");
-///     while let Some(Ok(message)) = ctx.run_until_cancelled(messages.next()).await.flatten() {
+///     while let Some(message) = ctx.run_until_cancelled(messages.next()).await.flatten() {
+///         let Ok(message) = message else { continue }; // some were missed
 ///         let sender = message.info().sender.clone();
-///         let text = message.read_all().await?;
+///         // One that never ends must not hold up the others.
+///         let text = tokio::time::timeout(Duration::from_secs(5), message.read_all());
+///         let Some(Ok(Ok(text))) = ctx.run_until_cancelled(text).await else { continue };
 ///         ctx.room().send_text("lk.chat", format!("You wrote: {text}")).to([sender]).await?;
 ///     }
 ///     Ok(())

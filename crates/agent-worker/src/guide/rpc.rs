@@ -1,17 +1,23 @@
 //! Remote procedure calls: a participant calls a method of another one, and receives its response.
 //!
 //! ```
-//! use agent_worker::room::RpcRequest;
+//! use agent_worker::room::{ParticipantFilter, RpcRequest};
 //! use agent_worker::{JobContext, JobResult};
 //!
 //! /// Offers a method, and calls one of the first person in the room.
 //! async fn butler(ctx: JobContext) -> JobResult {
 //!     let greet = |request: RpcRequest| async move { format!("Hello, {}!", request.caller) };
 //!     ctx.room().register_rpc_method("greet", greet).await?;
-//!     let person = ctx.room().wait_for_participant(agent_worker::room::ParticipantFilter::human()).await?;
+//!     // Neither the wait nor the call, of up to 15 s, goes on when the job is cancelled.
+//!     ctx.run_until_cancelled(ask(&ctx)).await.transpose()?;
+//!     ctx.cancelled().await;
+//!     Ok(())
+//! }
+//!
+//! async fn ask(ctx: &JobContext) -> JobResult {
+//!     let person = ctx.room().wait_for_participant(ParticipantFilter::human()).await?;
 //!     let wish = ctx.room().perform_rpc(&person.identity, "ask", "What may it be?").await?;
 //!     tracing::info!("{} wants {wish}", person.identity);
-//!     ctx.cancelled().await;
 //!     Ok(())
 //! }
 //! # let _ = butler;

@@ -10,13 +10,17 @@
 //!     while let Some(message) = ctx.run_until_cancelled(chat.next()).await.flatten() {
 //!         let message = message?;
 //!         let Some(sender) = message.sender.filter(|_| message.payload == "bad") else { continue };
-//!         if warned.contains(&sender) {
-//!             ctx.api().remove_participant(&sender).await?;
+//!         let done = if warned.contains(&sender) {
+//!             ctx.api().remove_participant(&sender).await
 //!         } else {
 //!             let strike = ParticipantChange::new().attributes([("strikes", "1")]);
-//!             ctx.api().update_participant(&sender, strike).await?;
 //!             ctx.room().publish_data("chat", "please be kind").to([&sender]).await?;
-//!             warned.push(sender);
+//!             warned.push(sender.clone());
+//!             ctx.api().update_participant(&sender, strike).await.map(drop)
+//!         };
+//!         match done {
+//!             Err(error) if error.is_not_found() => {} // the participant has left already
+//!             done => done?,
 //!         }
 //!     }
 //!     Ok(())

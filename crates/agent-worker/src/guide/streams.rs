@@ -5,14 +5,22 @@
 //!
 //! ```
 //! use agent_worker::{JobContext, JobResult};
+//! use std::time::Duration;
+//! use tokio::time::timeout;
 //!
 //! /// Answers each message of the chat.
 //! async fn chat(ctx: JobContext) -> JobResult {
 //!     let mut messages = ctx.room().text_streams("lk.chat");
 //!     while let Some(message) = ctx.run_until_cancelled(messages.next()).await.flatten() {
-//!         let message = message?;
+//!         // Of too many messages at a time some are missed.
+//!         let Ok(message) = message else { continue };
 //!         let sender = message.info().sender.clone();
-//!         let text = message.read_all().await?;
+//!         // Its sender may leave before its end, or never end it: that must not hold up the others.
+//!         let text = ctx.run_until_cancelled(timeout(Duration::from_secs(5), message.read_all())).await;
+//!         let Some(Ok(Ok(text))) = text else {
+//!             tracing::warn!(sender, "a message was not received completely");
+//!             continue;
+//!         };
 //!         ctx.room().send_text("lk.chat", format!("You wrote: {text}")).to([sender]).await?;
 //!     }
 //!     Ok(())
