@@ -16,6 +16,7 @@
 //!         if let RoomEvent::TrackSubscribed { track, .. } = event
 //!             && track.kind == TrackKind::Audio
 //!         {
+//!             drop(events); // a stream that is open and not read overflows
 //!             let mut frames = ctx.room().encoded_audio(&track.sid)?;
 //!             let echo = ctx.room().publish_encoded_audio(AudioTrackOptions::new("echo")).await?;
 //!             while let Some(frame) = ctx.run_until_cancelled(frames.next()).await.flatten() {

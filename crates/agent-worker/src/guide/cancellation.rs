@@ -46,8 +46,10 @@
 //! # Time limits
 //! A job has no time limit unless set. [`job_timeout`](crate::WorkerBuilder::job_timeout) limits it, counted
 //! from its assignment over all its attempts; the field `timeout` (in seconds) of its metadata overrides
-//! that, up to [`max_job_timeout`](crate::WorkerBuilder::max_job_timeout). Limit a part of a handler with
-//! `tokio::time::timeout`, or with a [layer](crate::layers).
+//! that, up to [`max_job_timeout`](crate::WorkerBuilder::max_job_timeout). With `max_job_timeout` alone, jobs
+//! without that field are limited as well, to 5 minutes
+//! ([`DEFAULT_JOB_TIMEOUT`](crate::job::DEFAULT_JOB_TIMEOUT)); with neither setting the field is ignored.
+//! Limit a part of a handler with `tokio::time::timeout`, or with a [layer](crate::layers).
 //! ```
 //! use agent_worker::{JobContext, JobResult};
 //! use std::time::Duration;

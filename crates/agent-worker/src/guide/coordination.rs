@@ -5,7 +5,8 @@
 //! the room's name for one leader per room. One job gets a [`Lease`](crate::coordination::Lease), the others
 //! a [`Follower`](crate::coordination::Follower), which retries automatically when the leader is gone.
 //! ```
-//! use agent_worker::{JobContext, JobResult, coordination::Lease};
+//! use agent_worker::{JobContext, JobError, JobResult, coordination::Lease};
+//! use std::time::Duration;
 //!
 //! async fn agent(ctx: JobContext) -> JobResult {
 //!     tokio::select! {
@@ -18,7 +19,10 @@
 //!     let lease = ctx.elect(ctx.room().name()).await?.lead().await?; // or match on it, and work as a follower meanwhile
 //!     tokio::select! {
 //!         done = coordinate(&lease) => done,
-//!         why = lease.lost() => Err(format!("lost the lease: {why:?}").into()),
+//!         why = lease.lost() => {
+//!             // Retried: the next attempt takes part in the election again.
+//!             Err(JobError::retryable(format!("lost the lease: {why:?}"), Duration::ZERO))
+//!         }
 //!     }
 //! }
 //!
@@ -28,7 +32,6 @@
 //! }
 //! # use agent_testkit::{JobSpec, MockServer};
 //! # use agent_worker::coordination::{Coordinator, MemoryCoordinator};
-//! # use std::time::Duration;
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 //! # runtime.block_on(async {
 //! // The test: two workers with one job each in one room. As it is one process, the leases are in memory.

@@ -12,7 +12,9 @@
 //! use std::time::Duration;
 //!
 //! async fn concierge(ctx: JobContext) -> JobResult {
-//!     let guest = ctx.room().wait_for_participant(ParticipantFilter::human().within(Duration::from_secs(60))).await?;
+//!     let filter = ParticipantFilter::human().within(Duration::from_secs(60));
+//!     let guest = ctx.room().wait_for_participant(filter);
+//!     let Some(guest) = ctx.run_until_cancelled(guest).await.transpose()? else { return Ok(()) };
 //!     ctx.room().publish_data("chat", format!("Hello, {}!", guest.identity)).await?;
 //!     Ok(())
 //! }
@@ -23,15 +25,20 @@
 //! assert_eq!(run.sent[0].text(), "Hello, ada!");
 //! let run = run_job(concierge, JobSpec::room("lobby").lasts(Duration::from_secs(120))).await;
 //! assert!(!run.outcome.is_success()); // no participant joined
+//! let run = run_job(concierge, JobSpec::room("lobby").lasts(Duration::from_secs(30))).await;
+//! run.assert_success(); // it was cancelled before
 //! # });
 //! ```
 //! [`ctx.for_each_participant`](crate::JobContext::for_each_participant) runs a task for each participant
 //! until it leaves.
 //!
 //! # Progress and health
-//! Call [`ctx.progress()`](crate::JobContext::progress) where the work is done: a warning is logged when the
-//! calls stop. [`ctx.health_check`](crate::JobContext::health_check) monitors what the job depends on: a
-//! failed check ends the attempt, and the job is retried in its room, according to its [retry
+//! Call [`ctx.progress()`](crate::JobContext::progress) where the work is done: after the first call a
+//! warning is logged when there is none for 60 s ([`stale_after`](crate::WorkerBuilder::stale_after)). A loop
+//! that waits for others, such as for the messages of a chat, needs a branch with an interval for that, as in
+//! the example `long_running`: nobody may write for hours.
+//! [`ctx.health_check`](crate::JobContext::health_check) monitors what the job depends on: a failed check
+//! ends the attempt, and the job is retried in its room, according to its [retry
 //! policy](crate::RetryPolicy).
 //! ```
 //! use agent_worker::{JobContext, JobResult, RetryPolicy};

@@ -13,6 +13,7 @@
 //!         if track.kind != TrackKind::Audio {
 //!             continue;
 //!         }
+//!         drop(events); // a stream that is open and not read overflows
 //!         let mut input = ctx.room().audio(&track.sid, AudioFormat::MONO_48K)?;
 //!         let output = ctx.room().publish_audio(AudioTrackOptions::new("echo")).await?;
 //!         while let Some(received) = ctx.run_until_cancelled(input.next()).await.flatten() {
@@ -24,9 +25,9 @@
 //!     Ok(())
 //! }
 //! ```
-//! Switch it on with `agent-worker = { features = ["media"] }`. The codec is compiled for it, in pure Rust.
-//! In dev builds let it be optimised, as it takes a third of a core for each track otherwise; profiles are
-//! those of your own `Cargo.toml`:
+//! Add `"media"` to the `features` of `agent-worker` in your `Cargo.toml`. The codec is compiled for it, in
+//! pure Rust. In dev builds let it be optimised, as it takes a third of a core for each track otherwise;
+//! profiles are those of your own `Cargo.toml`:
 //! ```toml
 //! [profile.dev.package]
 //! ropus = { opt-level = 3 }

@@ -24,6 +24,7 @@
 //!             None => return Ok(()),
 //!         }
 //!     };
+//!     drop(events); // a stream that is open and not read overflows
 //!     let options = RecorderOptions::new(&format!("{}-{}", ctx.job().id, speaker.identity), Container::OggOpus);
 //!     let (mut recorder, begin) = (Recorder::new(options), Instant::now());
 //!     let mut file: Option<File> = None;
@@ -65,10 +66,10 @@
 //!     }
 //! }
 //! ```
-//! Switch it on with `agent-worker = { features = ["recording"] }`. Nothing is decoded or encoded, so that a
-//! recording takes little processor time. The example `recorder` is a complete agent: it records each
-//! participant of a room, with the settings of the job, and writes in a separate task, so that a slow disk
-//! delays no packets.
+//! Add `"recording"` to the `features` of `agent-worker` in your `Cargo.toml`. Nothing is decoded or encoded,
+//! so that a recording takes little processor time. The example `recorder` is a complete agent: it records
+//! each participant of a room, with the settings of the job, and writes in a separate task, so that a slow
+//! disk delays no packets.
 //!
 //! # Files
 //! | | codecs | for |

@@ -17,6 +17,7 @@
 //!         if track.kind != TrackKind::Video {
 //!             continue;
 //!         }
+//!         drop(events); // a stream that is open and not read overflows
 //!         let mut camera = ctx.room().encoded_video(&track.sid)?;
 //!         // The codec of a frame is known with the first one.
 //!         let Some(first) = ctx.run_until_cancelled(camera.next()).await.flatten() else { return Ok(()) };
