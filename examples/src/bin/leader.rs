@@ -79,7 +79,7 @@ impl Member {
         let Some(lease) = lease else { return Ok(()) };
         tokio::select! {
             done = self.lead(&lease) => done,
-            why = lease.lost() => Err(format!("lost the lease: {why:?}").into()),
+            why = lease.lost() => Err(retried(format!("lost the lease: {why:?}"))),
         }
     }
 
@@ -112,7 +112,7 @@ impl Member {
                 _ = tick.tick() => self.assign(&ledger, &mut assigned).await?,
                 message = self.receive() => if let Some((job, Message::Report { task, result })) = message? {
                     ledger.results.insert(task, result);
-                    lease.write(serde_json::to_vec(&ledger)?).await?;
+                    lease.write(serde_json::to_vec(&ledger)?).await.map_err(retried)?;
                     self.show(Step::Reported { job, task, result, total: ledger.results.len() });
                 },
             }
@@ -159,6 +159,11 @@ impl Member {
     fn show(&self, step: Step) {
         let _ = self.steps.send(step);
     }
+}
+
+/// A job that no longer leads is retried: its next attempt takes part in the election again.
+fn retried(error: impl Into<Box<dyn Error + Send + Sync>>) -> JobError {
+    JobError::retryable(error, Duration::ZERO)
 }
 
 /// For the observer.
@@ -249,6 +254,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
     use agent_worker::Outcome;
+    use agent_worker::coordination::AcquireResult;
 
     use super::*;
 
@@ -268,6 +274,23 @@ mod tests {
     #[tokio::test]
     async fn the_leader_assigns_and_the_followers_report() {
         assert!(matches!(leaders(usize::MAX).await.as_slice(), [(_, 0)]));
+    }
+
+    /// The job that led takes part in the election again.
+    #[tokio::test]
+    async fn a_lost_lease_fails_no_job() {
+        let mut stage = Stage::start().await.unwrap();
+        assert!(matches!(stage.steps.recv().await, Some(Step::Leads { .. })));
+        let lease = Duration::from_millis(500);
+        let held = stage.store.acquire("lobby", "another", lease).await.unwrap();
+        let AcquireResult::Held { by, .. } = held else { panic!("{held:?}") };
+        stage.store.release("lobby", &by).await.unwrap();
+        let granted = stage.store.acquire("lobby", "another", lease).await.unwrap();
+        assert!(matches!(granted, AcquireResult::Granted { .. }), "{granted:?}");
+        tokio::time::timeout(SOON, stage.watch(usize::MAX)).await.unwrap().unwrap();
+        for (_, job) in stage.jobs.values() {
+            assert_eq!(job.outcome_within(SOON).await.unwrap(), Outcome::Success, "{}", job.timeline());
+        }
     }
 
     #[tokio::test]

@@ -9,8 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::time::interval;
+
 use agent_worker::room::ParticipantFilter;
 use agent_worker::{Agent, JobContext, JobResult, Worker, cli};
+
+/// How often progress is reported while nobody writes: less than `stale_after` of the worker.
+const PERIOD: Duration = Duration::from_secs(20);
 
 /// What the host depends on: a database in a real agent.
 #[derive(Default)]
@@ -42,6 +47,7 @@ impl Agent for Host {
         });
         let mut chat = ctx.room().data("chat");
         let mut messages = 0_u64;
+        let mut period = interval(PERIOD);
         loop {
             tokio::select! {
                 reason = ctx.cancelled() => {
@@ -53,6 +59,8 @@ impl Agent for Host {
                     Some(Err(missed)) => messages += missed.count,
                     None => return Ok(()),
                 },
+                // A chat in which nobody writes is no failure.
+                _ = period.tick() => {}
             }
             ctx.progress();
         }
@@ -66,7 +74,7 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use agent_testkit::{JobSpec, Run, run_job};
+    use agent_testkit::{JobSpec, MockServer, Run, run_job};
 
     use super::*;
 
@@ -92,6 +100,22 @@ mod tests {
         // Two hours, plus the ten seconds of waiting for people to return.
         let minutes = run.duration.as_secs() / 60;
         assert_eq!(minutes, 120, "{:?}", run.duration);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_of_a_quiet_chat_is_not_reported_as_stale() {
+        let server = MockServer::builder().start_in_process();
+        let host = Host { archive: Archive::default() };
+        let worker = server.worker(host).agent_name("host").build().unwrap();
+        let handle = worker.handle();
+        tokio::spawn(worker.run());
+        let job = server.dispatch(JobSpec::room("party").agent_name("host")).await.unwrap();
+        job.room().wait_for_agent().await;
+        job.room().join("ada").send_data("chat", "hello");
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!((handle.stats().stale, handle.stats().succeeded), (0, 0));
+        job.terminate();
+        job.outcome().await.unwrap();
     }
 
     #[tokio::test]

@@ -164,6 +164,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_recording_that_fails_leaves_the_others_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().to_owned();
+        let spec = spec(r#"{"format":"ogg"}"#).job_id("AJ_1").script(|room| async move {
+            room.wait_for_agent().await;
+            let (ada, bob) = (room.join("ada"), room.join("bob"));
+            // A file that is there is not written over.
+            let sid = ada.room().local_participant().sid.clone();
+            std::fs::write(inside.join(format!("AJ_1.1-{sid}-ada-001.ogg")), "there").unwrap();
+            tokio::join!(speak(&ada, 3), speak(&bob, 8));
+        });
+        let run = run_job(recorder(folder.path()), spec).await;
+        assert!(run.outcome.to_string().contains("-ada-001.ogg: "), "{}", run.outcome);
+        let of_bob = |notice: &Value| notice["identity"] == "bob" && !notice["duration_seconds"].is_null();
+        let ended = notices(&run).into_iter().find(of_bob).unwrap();
+        let seconds = seconds(&folder.path().join(ended["file"].as_str().unwrap()));
+        assert!((seconds - 8.0).abs() < 0.3, "{seconds}");
+    }
+
+    #[tokio::test]
     async fn a_file_that_cannot_be_written_fails_the_job() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing");

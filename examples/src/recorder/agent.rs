@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use futures_util::future::pending;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 
 use agent_worker::recording::RecorderOptions;
@@ -36,6 +37,7 @@ async fn record(ctx: JobContext, job: RecordingJobMetadata, folder: PathBuf) -> 
     // By participant, and whether it is what it shares of its screen.
     let mut tracks: BTreeMap<(String, bool), mpsc::Sender<Track>> = BTreeMap::new();
     let mut recordings = FuturesUnordered::new();
+    let mut failure = None;
     let limit = async {
         match job.max_duration_seconds {
             Some(seconds) => sleep(Duration::from_secs(seconds)).await,
@@ -48,7 +50,7 @@ async fn record(ctx: JobContext, job: RecordingJobMetadata, folder: PathBuf) -> 
             _ = ctx.cancelled() => break,
             () = &mut limit => break,
             Some(recorded) = recordings.next() => {
-                finished(recorded)?;
+                keep(&mut failure, recorded);
                 continue;
             }
             event = events.next() => event,
@@ -82,23 +84,51 @@ async fn record(ctx: JobContext, job: RecordingJobMetadata, folder: PathBuf) -> 
     ctx.shutdown("the recording has ended");
     let complete = async {
         while let Some(recorded) = recordings.next().await {
-            finished(recorded)?;
+            keep(&mut failure, recorded);
         }
-        Ok(())
     };
-    match timeout(ctx.grace().saturating_sub(RESERVE), complete).await {
-        Ok(completed) => completed,
-        Err(_) => Err(JobError::fatal("the disk is too slow: the last seconds are not in the files")),
+    let completed = timeout(ctx.grace().saturating_sub(RESERVE), complete).await;
+    match (failure, completed) {
+        (Some(error), _) => Err(error),
+        (None, Ok(())) => Ok(()),
+        (None, Err(_)) => Err(JobError::fatal("the disk is too slow: the last seconds are not in the files")),
     }
 }
 
-/// The result of a recording. One that was cancelled counts as a success.
-fn finished(recorded: Result<Result<(), JobError>, tokio::task::JoinError>) -> JobResult {
-    recorded.unwrap_or(Ok(()))
+/// Keeps the first failure of a recording for the end of the job: the others go on. One that was cancelled
+/// has not failed.
+fn keep(failure: &mut Option<JobError>, recorded: Result<JobResult, JoinError>) {
+    let error = match recorded {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error,
+        Err(error) if error.is_cancelled() => return,
+        Err(error) => error.into(),
+    };
+    tracing::warn!(%error, "a recording has failed: the others go on");
+    failure.get_or_insert(error);
 }
 
 /// How the files of a participant are called: no other recording has the same.
 fn name(ctx: &JobContext, participant: &Participant, is_screen: bool) -> String {
     let screen = if is_screen { "-screen" } else { "" };
     format!("{}.{}-{}{screen}-{}", ctx.job().id, ctx.attempt(), participant.sid, participant.identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_failure_is_kept_and_a_panic_is_one() {
+        let mut failure = None;
+        keep(&mut failure, Ok(Ok(())));
+        let hangs = tokio::spawn(pending::<JobResult>());
+        hangs.abort();
+        keep(&mut failure, hangs.await);
+        assert!(failure.is_none(), "{failure:?}");
+        keep(&mut failure, tokio::spawn(async { panic!("no space") }).await);
+        keep(&mut failure, Ok(Err("the second".into())));
+        let failure = failure.unwrap().to_string();
+        assert!(failure.contains("panicked"), "{failure}");
+    }
 }

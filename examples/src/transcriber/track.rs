@@ -90,7 +90,7 @@ impl Transcription {
             }
             self.start_next();
         }
-        self.finish().await;
+        self.finish(&ctx).await;
     }
 
     fn process(&mut self, audio: &AudioFrame) {
@@ -191,15 +191,27 @@ impl Transcription {
         }
     }
 
-    /// Waits for the texts of all segments, and sends those that were collected.
-    async fn finish(&mut self) {
+    /// Waits for the texts of all segments, and sends those that were collected: at the end of the track all
+    /// together, at the end of the job at once, and the last ones as they come. The engine may take longer
+    /// than what is left of the job.
+    async fn finish(&mut self, ctx: &JobContext) {
         self.waiting.extend(self.segmenter.finish());
         self.start_next();
         while self.running.is_some() {
-            let (is_final, text) = recognized(&mut self.running).await;
-            self.take(is_final, text).await;
+            let is_cancelled = ctx.cancel_reason().is_some();
+            if is_cancelled {
+                self.send_collected().await;
+            }
+            tokio::select! {
+                (is_final, text) = recognized(&mut self.running) => self.take(is_final, text).await,
+                _ = ctx.cancelled(), if !is_cancelled => {}
+            }
             self.start_next();
         }
+        self.send_collected().await;
+    }
+
+    async fn send_collected(&mut self) {
         for text in std::mem::take(&mut self.collected) {
             self.send(text).await;
         }

@@ -123,7 +123,7 @@ async fn without_realtime_output_texts_come_at_the_end_of_the_track_or_of_the_jo
     let run = run_job(transcriber(measuring()), spec.lasts(Duration::ZERO)).await;
     run.assert_success();
     let expected = [("2", true, "ada"), ("2", true, "ada"), ("2", true, "bob"), ("3", true, "bob")];
-    assert_eq!(texts(&run), expected);
+    assert_eq!(texts(&run), expected, "{}", run.timeline);
 }
 
 #[tokio::test]
@@ -161,16 +161,19 @@ async fn only_listed_participants_are_transcribed_in_the_given_language() {
 
 /// A participant speaks four times, and is transcribed by this engine.
 async fn four_segments(metadata: &str, engine: Engine) -> Run {
-    let spec = job(metadata).script(|room| async move {
+    let run = run_job(transcriber(engine), four_segments_of(metadata)).await;
+    run.assert_success();
+    run
+}
+
+fn four_segments_of(metadata: &str) -> JobSpec {
+    job(metadata).script(|room| async move {
         let ada = Person::join(&room, "ada").await;
         for _ in 0..4 {
             ada.speak(0.3).await;
             ada.pause(1.0).await;
         }
-    });
-    let run = run_job(transcriber(engine), spec).await;
-    run.assert_success();
-    run
+    })
 }
 
 #[tokio::test]
@@ -204,12 +207,27 @@ async fn an_engine_that_hangs_delays_later_segments_and_not_the_end() {
     };
     let run = four_segments(REALTIME, engine(answer)).await;
     let expected = ["segment 1", "segment 2", "segment 3"].map(|text| (text, true, "ada"));
-    assert_eq!(texts(&run), expected);
+    assert_eq!(texts(&run), expected, "{}", run.timeline);
 
     // One that always hangs: the job ends within its grace.
     let run = four_segments(REALTIME, engine(async |_| pending().await)).await;
     assert_eq!(texts(&run), []);
     assert!(run.duration < seconds(90.0), "{:?}", run.duration);
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_at_the_end_loses_no_collected_text() {
+    let calls = AtomicUsize::new(0);
+    let answer = move |_| {
+        let call = calls.fetch_add(1, Ordering::Relaxed);
+        async move { if call < 3 { Ok(format!("segment {call}")) } else { pending().await } }
+    };
+    // The job is cancelled while the engine works on the last segment.
+    let spec = four_segments_of("").lasts(Duration::ZERO);
+    let run = run_job(transcriber(engine(answer)), spec).await;
+    run.assert_success();
+    let expected = ["segment 0", "segment 1", "segment 2"].map(|text| (text, true, "ada"));
+    assert_eq!(texts(&run), expected, "{}", run.timeline);
 }
 
 #[tokio::test]
