@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_core::{AttemptEnd, CancelReason, Config, Input};
+use agent_core::{AttemptEnd, CancelReason, Config, Input, LinkError};
 
 use crate::rig::{Rig, fatal, id};
 
@@ -118,6 +118,10 @@ fn a_drain_waits_for_cleanups_but_not_for_long() {
 fn a_worker_that_stops_at_once_has_everything_cleaned_up() {
     let mut rig = running(|c| c.max_connect_attempts = Some(1));
     rig.input(Input::Disconnected { reason: "cut".into() });
+    // The loss is no failed attempt, the one after it is.
+    rig.pass(1_000);
+    assert!(rig.ended.is_empty());
+    rig.input(Input::ConnectFailed(LinkError::Failed { message: "refused".into() }));
     assert_eq!(rig.ended[&id(1)], 1);
     insta::assert_snapshot!(rig.log());
 }

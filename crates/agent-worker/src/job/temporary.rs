@@ -71,8 +71,8 @@ pub(crate) fn join_failure(error: &JoinError) -> JoinFailureKind {
 
 fn connect_failure(error: &ConnectError) -> JoinFailureKind {
     match error {
-        // A resolver that is overloaded is not to be told from a name that does not exist, and a load balancer
-        // that closes the connection not from a server that is no LiveKit server.
+        // A resolver that is overloaded is not to be told from a name that does not exist, and a load
+        // balancer that closes the connection not from a server that is no LiveKit server.
         ConnectError::Unreachable { .. }
         | ConnectError::Resolve { .. }
         | ConnectError::Protocol { .. }

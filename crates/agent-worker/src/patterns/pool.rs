@@ -139,8 +139,8 @@ impl<T: Send + 'static> Pool<T> {
         }
     }
 
-    /// Acquires a resource, and waits up to this long until one is free. Making one takes as long as it takes:
-    /// a limit would have it begun again and again. Cancel-safe.
+    /// Acquires a resource, and waits up to this long until one is free. Making one takes as long as it
+    /// takes: a limit would have it begun again and again. Cancel-safe.
     ///
     /// # Errors
     /// [`PoolError::Exhausted`], which ends an attempt as retryable; [`PoolError::NotMade`].
