@@ -11,7 +11,7 @@
 //! they began with, their run's, which is corrected:
 //! - before a gap of timestamps: what was lost there, or not said. The gap becomes at most nothing, and at
 //!   most twice as long if it is no mere loss;
-//! - when silence has been written in the place of packets that came later: they follow it;
+//! - when silence has been written instead of packets that came later: they follow it;
 //! - in any case when frames have come more than half a second later than they are placed, for five seconds:
 //!   there would be no time left to put them in order;
 //! - or when they have come more than 2.5 s earlier than that, as what waits takes memory.
@@ -22,8 +22,8 @@
 //!
 //! # Jumps
 //! If a timestamp is off by more than a second, both from the one before and from the time that has passed
-//! since, its frame is held back. If the next frame continues it, the timestamps have jumped, and both begin
-//! anew, after what was there; otherwise it was a stray frame.
+//! since, its frame is held back. If the next frame continues it, the timestamps have jumped, and both are
+//! placed after what was there; otherwise it was a stray frame.
 
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ impl SourceClock {
         }
     }
 
-    /// A clock of timestamps that begin anew. Audio is as far off as it was, so that nothing is lost.
+    /// A clock of timestamps that have jumped. Audio is as far off as it was, so that nothing is lost.
     pub(super) fn following(&self) -> Self {
         let ended = self.run.zip(self.used).map(|(run, used)| duration_nanos(run).saturating_add(used));
         Self {

@@ -102,7 +102,7 @@ impl HeldEvents {
     }
 }
 
-/// The messages, and the number of those that were dropped in the place of the last one of them.
+/// The messages, and the number of those that were dropped instead of the last one of them.
 fn in_order(mut messages: DropOldest<Held>) -> impl Iterator<Item = Held> {
     std::iter::from_fn(move || {
         Some(match messages.pop()? {

@@ -87,11 +87,10 @@ impl OneJob {
         let (sender, ends) = mpsc::unbounded_channel();
         let begun = Arc::new(Notify::new());
         let name = format!("one-job-{}", unique());
-        let watched = |inner| Watched { inner, begun: Arc::clone(&begun), ends: sender };
         let worker = worker
             .only_name(name.clone())
             .max_connect_attempts(CONNECTS)
-            .wrapped(|inner| Arc::new(watched(inner)))
+            .wrapped(|inner| Arc::new(Watched { inner, begun: Arc::clone(&begun), ends: sender }))
             .build()?;
         let parts = &worker.setup.parts;
         let (rules, api) = (&parts.settings.rules, parts.api.clone());

@@ -36,7 +36,7 @@
 //! Call [`ctx.progress()`](crate::JobContext::progress) where the work is done: after the first call a
 //! warning is logged when there is none for 60 s ([`stale_after`](crate::WorkerBuilder::stale_after)). A loop
 //! that waits for others, such as for the messages of a chat, needs a branch with an interval for that, as in
-//! the example `long_running`: nobody may write for hours.
+//! the example `long_running`: a chat may be quiet for hours.
 //! [`ctx.health_check`](crate::JobContext::health_check) monitors what the job depends on: a failed check
 //! ends the attempt, and the job is retried in its room, according to its [retry
 //! policy](crate::RetryPolicy).

@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// Also the worker's own connection, and another region, are tried again after these.
+    /// The worker's own connection is retried after these, too, and another region is tried.
     #[test]
     fn an_answer_that_breaks_off_and_a_name_without_an_address_are_temporary() {
         let endpoint = || "example.com:443".to_owned();

@@ -98,7 +98,7 @@ impl<T: Send + 'static> Pool<T> {
         match built {
             Ok(pool) => Self { pool, metrics: Arc::new(PoolMetrics::of("pool".into())) },
             // Building fails only for timeouts without a runtime.
-            Err(error) => unreachable!("a pool without timeouts: {error}"),
+            Err(error) => unreachable!("a pool with a runtime: {error}"),
         }
     }
 

@@ -54,6 +54,15 @@ fn audio_scene() -> Scene {
     scene
 }
 
+/// Records this number of packets until a time in ms: all of them are written, and nothing else.
+fn assert_nothing_lost(packets: u64, change: Change, until: u64) {
+    let mut scene = audio_scene();
+    speech(&mut scene, 0..packets, change);
+    scene.finish(until);
+    assert_eq!(scene.recorder.stats().dropped, 0);
+    assert_whole(&scene, 0..packets);
+}
+
 /// The delay of packets and pictures that were captured at this time, of a network that is full for a while.
 fn full_network(captured: u64) -> u64 {
     30 + if (20_000..80_000).contains(&captured) { 150 } else { 0 }
@@ -104,11 +113,7 @@ fn a_clock_that_drifts_loses_nothing_and_adds_nothing() {
     let fast: Change = |number| Some((300 - number / 250, 20 * number));
     let slow: Change = |number| Some((30 + number / 250, 20 * number));
     for change in [fast, slow] {
-        let mut scene = audio_scene();
-        speech(&mut scene, 0..30_000, change);
-        scene.finish(601_000);
-        assert_eq!(scene.recorder.stats().dropped, 0);
-        assert_whole(&scene, 0..30_000);
+        assert_nothing_lost(30_000, change, 601_000);
     }
 }
 
@@ -152,23 +157,15 @@ fn timestamps_that_jump_lose_nothing() {
         |number| Some((30, 90_000 + 20 * number - 3_000 * (number / 50))),
     ];
     for change in steps {
-        let mut scene = audio_scene();
-        speech(&mut scene, 0..1_000, change);
-        scene.finish(21_000);
-        assert_eq!(scene.recorder.stats().dropped, 0);
-        assert_whole(&scene, 0..1_000);
+        assert_nothing_lost(1_000, change, 21_000);
     }
 }
 
 #[test]
 fn timestamps_that_jump_while_the_network_is_full_lose_nothing() {
-    let mut scene = audio_scene();
-    speech(&mut scene, 0..5_000, |number| {
-        Some((full_network(20 * number), 20 * number + if number < 2_500 { 0 } else { 1_800_000 }))
-    });
-    scene.finish(100_500);
-    assert_eq!(scene.recorder.stats().dropped, 0);
-    assert_whole(&scene, 0..5_000);
+    let change: Change =
+        |number| Some((full_network(20 * number), 20 * number + if number < 2_500 { 0 } else { 1_800_000 }));
+    assert_nothing_lost(5_000, change, 100_500);
 }
 
 /// Another path is 300 ms longer, from 10 s on. Nothing is said from 30 s to 31 s.

@@ -56,13 +56,15 @@ impl ErrorTexts {
     pub(super) fn restore(&self, reported: &str) -> String {
         let texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((shown, original)) = &*texts else { return reported.to_owned() };
-        // A long text is reported shortened, and an empty one is at the end.
+        if shown.is_empty() {
+            let is_it = ["", "panicked: "].contains(&reported);
+            return format!("{reported}{}", if is_it { original } else { "" });
+        }
+        // A long text is reported shortened.
         let begin = &shown[..shown.floor_char_boundary(COMPARED)];
-        let place = if begin.is_empty() { Some(reported.len()) } else { reported.find(begin) };
-        let Some((before, after)) = place.and_then(|place| reported.split_at_checked(place)) else {
-            return reported.to_owned();
-        };
-        format!("{before}{original}{}", after.strip_prefix(&**shown).unwrap_or_default())
+        let Some((before, _)) = reported.split_once(begin) else { return reported.to_owned() };
+        let after = reported[before.len()..].strip_prefix(&**shown).unwrap_or_default();
+        format!("{before}{original}{after}")
     }
 }
 
@@ -232,6 +234,7 @@ mod tests {
         );
         assert_eq!(restored("", ""), "the card 4711");
         assert_eq!(restored("", "panicked: "), "panicked: the card 4711");
+        assert_eq!(restored("", "the job timed out"), "the job timed out", "in a later attempt");
         let long = "#".repeat(5000);
         assert_eq!(restored(&long, &format!("panicked: {}…", &long[..4000])), "panicked: the card 4711");
         assert_eq!(restored("the card ####", "the job timed out"), "the job timed out");
